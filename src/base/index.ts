@@ -1,0 +1,6 @@
+/**
+ * base/: clock, hashing, rings. It knows no room and no noun of the field.
+ */
+export * from './built-file.js';
+export * from './clock.js';
+export * from './hash.js';

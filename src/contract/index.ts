@@ -1,0 +1,12 @@
+/**
+ * contract/: the shared nouns, units and codes. Every room may import this room; it imports none.
+ *
+ * Takes nothing, gives types and tables, owns nothing, never does I/O.
+ */
+export * from './ad.js';
+export * from './auction-request.js';
+export * from './batch.js';
+export * from './bid-response.js';
+export * from './operating-error.js';
+export * from './outcome.js';
+export * from './stage.js';
