@@ -49,7 +49,7 @@ export function transform(column: Column, code: number, value: number): number {
     case OP.number:
       return value * column.multiply + column.add;
     case OP.log:
-      return Math.log1p(value > 0 ? value : 0) * column.multiply + column.add;
+      return Math.log1p(Math.max(value, 0)) * column.multiply + column.add;
     default:
       return column.table.get(code) ?? column.fallback;
   }

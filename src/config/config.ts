@@ -1,0 +1,173 @@
+import { readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { parse } from 'yaml';
+import { z } from 'zod';
+import { OperatingError } from '../contract/index.js';
+
+const port = z.int().min(0).max(65_535);
+const host = z.string().min(1);
+const mebibytes = (count: number) => count * 1024 * 1024;
+
+/** Every option: its bound, its unit (in the name) and a default that is safe. */
+const schema = z
+  .strictObject({
+    http: z
+      .strictObject({
+        host: host.default('0.0.0.0'),
+        /** 0 = any free port. */
+        port: port.default(8080),
+        /** `auto` takes uWebSockets.js where its addon loads, else node:http with a warning. */
+        backend: z.enum(['auto', 'uws', 'node']).default('auto'),
+        body_bytes_max: z
+          .int()
+          .min(1024)
+          .max(mebibytes(16))
+          .default(256 * 1024),
+        body_decompressed_bytes_max: z.int().min(1024).max(mebibytes(64)).default(mebibytes(1)),
+      })
+      .prefault({}),
+    grpc: z
+      .strictObject({ enabled: z.boolean().default(true), host: host.default('0.0.0.0'), port: port.default(8081) })
+      .prefault({}),
+    operations: z
+      .strictObject({
+        /** Loopback by default: metrics and admin are not for the exchange's network. */
+        host: host.default('127.0.0.1'),
+        port: port.default(9100),
+        /** Bearer token of `/admin/…`; absent = a random one is made at start and printed. */
+        admin_token: z.string().min(16).optional(),
+      })
+      .prefault({}),
+    /** Exchanges that have their own path, `/openrtb2/bid/{exchange}`. */
+    exchanges: z
+      .array(z.string().regex(/^[a-z0-9_-]{1,32}$/))
+      .max(256)
+      .default(['demo']),
+    catalog: z
+      .strictObject({
+        /** A directory of YAML, JSON and JSONL files; absent = the demo catalog, generated on first start. */
+        directory: z.string().min(1).optional(),
+        demo_line_items: z.int().min(100).max(1_000_000).default(10_000),
+        demo_seed: z.int().min(0).max(0xffffffff).default(1),
+      })
+      .prefault({}),
+    models: z
+      .strictObject({
+        repository: z.string().min(1).default('native-models'),
+        /** Which model of the repository plays which role in the bid path. */
+        pctr: z.string().min(1).default('pctr_dlrm'),
+        pcvr: z.string().min(1).default('pcvr'),
+      })
+      .prefault({}),
+    inference: z
+      .strictObject({
+        /** Worker threads, each with one session per model. Default: cores − 1, at least 1. */
+        workers: z
+          .int()
+          .min(1)
+          .max(256)
+          .default(Math.max(1, availableParallelism() - 1)),
+        slabs_per_model: z.int().min(2).max(64).default(4),
+        /** A batch that takes longer counts as a crashed worker. */
+        batch_timeout_ms: z.int().min(10).max(60_000).default(2_000),
+      })
+      .prefault({}),
+    time: z
+      .strictObject({
+        tmax_ms_default: z.int().min(10).max(10_000).default(150),
+        tmax_ms_max: z.int().min(10).max(60_000).default(2_000),
+        network_allowance_ms: z.int().min(0).max(1_000).default(10),
+        /** Kept back for the second half of the path and for the 5 ms grain of the deadline timer. */
+        reply_reserve_us: z.int().min(0).max(100_000).default(6_000),
+      })
+      .prefault({}),
+    limits: z
+      .strictObject({
+        /** Requests between their first byte of work and their answer. More are answered `overloaded` at once. */
+        requests_in_flight_max: z.int().min(1).max(65_536).default(1_024),
+        candidates_per_imp_max: z.int().min(1).max(64).default(64),
+      })
+      .prefault({}),
+    bidding: z
+      .strictObject({
+        mode: z.enum(['pass_through', 'second_price', 'shaded']).default('pass_through'),
+        seat: z.string().min(1).max(64).default('vickrey'),
+        /** No single bid is ever higher, whatever a model says. */
+        cpm_micros_max: z.int().min(1).max(1e10).default(100_000_000),
+        account_currency: z
+          .string()
+          .regex(/^[A-Z]{3}$/)
+          .default('USD'),
+        /** Value of one unit of a currency in the account currency. No rate = no bid. */
+        rates: z.record(z.string().regex(/^[A-Z]{3}$/), z.number().gt(0).max(1e6)).default({}),
+      })
+      .prefault({}),
+    log_level: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
+  })
+  .superRefine((config, context) => {
+    const say = (path: string[], message: string) => context.addIssue({ code: 'custom', path, message });
+    if (config.bidding.mode === 'shaded') {
+      say(['bidding', 'mode'], "'shaded' is not available yet: use 'pass_through' or 'second_price'");
+    }
+    if (config.time.tmax_ms_default > config.time.tmax_ms_max) {
+      say(['time', 'tmax_ms_default'], 'is above tmax_ms_max');
+    }
+    if (config.http.body_bytes_max > config.http.body_decompressed_bytes_max) {
+      say(['http', 'body_bytes_max'], 'is above body_decompressed_bytes_max');
+    }
+  });
+
+export type Config = Readonly<z.output<typeof schema>>;
+
+/**
+ * Reads and checks the configuration.
+ *
+ * @param file a YAML file; '' = defaults only
+ * @param environment `VICKREY_ADMIN_TOKEN` fills `operations.admin_token`, so that the secret stays out of the file
+ * @throws OperatingError `VK_CONFIG_INVALID` with one line per finding
+ */
+export function loadConfig(file: string, environment: Readonly<Record<string, string | undefined>> = {}): Config {
+  const contents = file === '' ? {} : (readYaml(file) ?? {});
+  const parsed = schema.safeParse(contents);
+  const where = file === '' ? 'defaults' : file;
+  if (!parsed.success) {
+    const findings = parsed.error.issues.map((i) => `${i.path.map(String).join('.') || '(file)'}: ${i.message}`);
+    throw new OperatingError('VK_CONFIG_INVALID', 'operator', `${where}: ${findings.join('; ')}`, findings);
+  }
+  const token = environment.VICKREY_ADMIN_TOKEN;
+  if (token !== undefined && token !== '') {
+    if (token.length < 16) {
+      throw new OperatingError('VK_CONFIG_INVALID', 'operator', 'VICKREY_ADMIN_TOKEN: needs 16 characters or more');
+    }
+    parsed.data.operations.admin_token = token;
+  }
+  return deepFreeze(parsed.data);
+}
+
+function readYaml(file: string): unknown {
+  try {
+    return parse(readFileSync(file, 'utf8'));
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new OperatingError('VK_CONFIG_INVALID', 'operator', `${file}: ${reason}`, [], { cause: error });
+  }
+}
+
+function deepFreeze<T>(value: T): T {
+  if (typeof value === 'object' && value !== null) {
+    for (const inner of Object.values(value)) deepFreeze(inner);
+    Object.freeze(value);
+  }
+  return value;
+}
+
+/** The limits of this configuration with the sums that give them, one sentence each, for the start-up report. */
+export function limitSums(config: Config): string[] {
+  const { limits, time, http } = config;
+  const bodies = (limits.requests_in_flight_max * http.body_bytes_max) / mebibytes(1);
+  return [
+    `${limits.requests_in_flight_max} requests in flight × ${http.body_bytes_max / 1024} KiB of body = at most ${bodies} MiB of bodies`,
+    `deadline = tmax (${time.tmax_ms_default} ms when absent, ${time.tmax_ms_max} ms at most) − ${time.network_allowance_ms} ms network − ${time.reply_reserve_us / 1000} ms reply`,
+    `up to ${limits.candidates_per_imp_max} candidates per imp`,
+  ];
+}
