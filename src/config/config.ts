@@ -45,10 +45,8 @@ const schema = z
       .default(['demo']),
     catalog: z
       .strictObject({
-        /** A directory of YAML, JSON and JSONL files; absent = the demo catalog, generated on first start. */
-        directory: z.string().min(1).optional(),
-        demo_line_items: z.int().min(100).max(1_000_000).default(10_000),
-        demo_seed: z.int().min(0).max(0xffffffff).default(1),
+        /** A directory of YAML, JSON and JSONL files. The default is what `npm start` generates when it is missing. */
+        directory: z.string().min(1).default('var/demo/catalog'),
       })
       .prefault({}),
     models: z

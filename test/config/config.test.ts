@@ -1,0 +1,43 @@
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { limitSums, loadConfig } from '../../src/config/index.js';
+
+function load(yaml: string, environment = {}) {
+  const file = join(mkdtempSync(join(tmpdir(), 'vickrey-config-')), 'config.yaml');
+  writeFileSync(file, yaml);
+  return loadConfig(file, environment);
+}
+
+describe('configuration', () => {
+  it('is complete without a file, frozen, and keeps operations on loopback', () => {
+    const config = loadConfig('');
+    expect(config.http.port).toBe(8080);
+    expect(config.operations.host).toBe('127.0.0.1');
+    expect(Object.isFrozen(config.http)).toBe(true);
+    expect(limitSums(config)).toHaveLength(3);
+  });
+
+  it('takes what a file says and keeps the rest', () => {
+    const config = load('http: { port: 0 }\nbidding: { mode: second_price }\n');
+    expect(config.http).toMatchObject({ port: 0, backend: 'auto' });
+    expect(config.bidding.mode).toBe('second_price');
+  });
+
+  it('takes the admin token from the environment', () => {
+    expect(load('', { VICKREY_ADMIN_TOKEN: 'a-token-of-16-chars' }).operations.admin_token).toBe('a-token-of-16-chars');
+  });
+
+  it.each([
+    ['an unknown option', 'htpp: {}', /htpp/],
+    ['a value out of bounds', 'http: { port: 70000 }', /http\.port/],
+    ['shaded, until it exists', 'bidding: { mode: shaded }', /bidding\.mode.*not available yet/],
+    ['limits that contradict each other', 'time: { tmax_ms_default: 3000 }', /tmax_ms_default: is above tmax_ms_max/],
+    ['broken YAML', 'http: [', /config\.yaml/],
+  ])('refuses %s', (_name, yaml, message) => expect(() => load(yaml)).toThrow(message));
+
+  it('refuses a short token', () => {
+    expect(() => load('', { VICKREY_ADMIN_TOKEN: 'short' })).toThrow(/16 characters/);
+  });
+});
