@@ -1,0 +1,35 @@
+/** The bounds of inference/, each with the sum or the measurement behind it. */
+import { availableParallelism } from 'node:os';
+
+/** Rows one batch may hold where the model's config.pbtxt does not say: 32 requests with 64 candidates each. */
+export const CANDIDATE_ROWS_MAX_DEFAULT = 2048;
+/** One request row per imp: twice the 32 requests above, since a request may carry several imps. */
+export const REQUEST_ROWS_MAX_DEFAULT = 64;
+/** Beyond this a batch is no longer a batch: at 4 µs a row it would hold a worker for a quarter of a second. */
+export const ROWS_MAX = 65_536;
+
+/** The event loop (sockets, JSON, rules) needs a core of its own; on a single core the two share it. */
+export function workersDefault(): number {
+  return Math.max(1, availableParallelism() - 1);
+}
+export const WORKERS_MAX = 256;
+
+/**
+ * Slabs a model needs so that nobody waits for memory before waiting for a worker: one in flight per worker, one whose
+ * scores are being handed out (its tickets may reserve again meanwhile), one open, and one that is full and waits.
+ * More slabs would only be a longer queue, and a queue longer than one batch misses deadlines.
+ */
+export function slabsPerModelDefault(workers: number): number {
+  return workers + 3;
+}
+export const SLABS_PER_MODEL_MAX = 1024;
+/** Models times slabs: a slab id is one integer on the wire to the workers. */
+export const MODELS_MAX = 256;
+
+/** A worker that has not come up by then is given up: loading and warming the demo models takes under a second. */
+export const WORKER_START_US_MAX = 60_000_000;
+/** First pause before a lost worker is started again; doubled with every loss that follows, up to the maximum. */
+export const RESTART_DELAY_US_MIN = 50_000;
+export const RESTART_DELAY_US_MAX = 30_000_000;
+/** A worker that lived this long was healthy: the next loss starts again from the shortest pause. */
+export const RESTART_HEALTHY_US = 10_000_000;
