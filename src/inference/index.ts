@@ -21,3 +21,5 @@ export {
   slabsPerModelDefault,
   workersDefault,
 } from './limits.js';
+export type { ModelConfig, TensorConfig, VersionPolicy } from './model-config.js';
+export { loadRepository, type RepositoryModel } from './repository.js';
