@@ -56,8 +56,8 @@ export class CostModel {
 
 /** 0.98 forgets half of what it knew after 34 batches: under load about 30 ms, so a throttled core is seen at once. */
 const DECAY = 0.98;
-/** All warm-up runs of a model (nine) together weigh about one live batch out of the fifty that DECAY remembers. */
-const SEED_WEIGHT = 0.1;
+/** The three warm-up sizes together weigh about one live batch of the fifty that DECAY remembers. */
+const SEED_WEIGHT = 0.3;
 /** One pause of the collector must not look like a slow model; a lasting change still quadruples with every batch. */
 const OUTLIER_FACTOR = 4;
 /** Rows², below any two different batch sizes at seed weight. */

@@ -57,6 +57,7 @@ export class Engine {
   private readonly batcher: Batcher;
   private readonly pool: WorkerPool;
   private readonly counts: readonly ModelStats[];
+  private warm = false;
   private readsSharedMemory = false;
   private closing = false;
   private idleWaiters: (() => void)[] = [];
@@ -133,8 +134,11 @@ export class Engine {
   /** The end of an event-loop turn: everything reserved is written, and what a free worker can take may leave. */
   flush(): void {
     const nowUs = this.options.clock.nowUs();
-    this.dropExpired(nowUs);
-    for (let slab = this.batcher.next(nowUs); slab !== NONE; slab = this.batcher.next(nowUs)) {
+    for (;;) {
+      // Before each batch, since taking one brings the next to the head of its queue.
+      this.dropExpired(nowUs);
+      const slab = this.batcher.next(nowUs);
+      if (slab === NONE) return;
       const { header } = this.slabs[slab];
       const batch = this.batcher.batches[slab];
       header[HEADER.requestRows] = batch.requestRows;
@@ -197,8 +201,12 @@ export class Engine {
   }
 
   private workerReady(ready: WorkerReady): void {
-    this.readsSharedMemory = ready.readsSharedMemory;
-    for (const { model, candidateRows, runUs } of ready.warmUps) this.batcher.costs[model].seed(candidateRows, runUs);
+    if (!this.warm) {
+      // The first worker's figures: the cost model gives them a fixed weight, which every restart would increase.
+      this.warm = true;
+      this.readsSharedMemory = ready.readsSharedMemory;
+      for (const { model, candidateRows, runUs } of ready.warmUps) this.batcher.costs[model].seed(candidateRows, runUs);
+    }
     this.batcher.workers++;
     this.flush();
   }
