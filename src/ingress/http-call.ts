@@ -29,6 +29,7 @@ export abstract class HttpCall implements BidReply {
   /** Set by the front when the body has to be waited for. */
   uploadDeadlineMs = 0;
   private state = READING;
+  private answered = false;
   private refused: boolean;
   private readonly gzipped: boolean;
   private chunks: Buffer[] | null = null;
@@ -61,7 +62,7 @@ export abstract class HttpCall implements BidReply {
     if (this.state !== READING) return;
     this.receivedBytes += chunk.byteLength;
     if (this.receivedBytes > this.front.bodyBytesMax) {
-      if (!this.refused || this.chunks !== null) this.front.stats.bodiesTooLarge += 1;
+      if (!this.refused) this.front.stats.bodiesTooLarge += 1;
       this.refused = true;
       this.chunks = null;
       if (this.receivedBytes > DISCARD_BYTES_MAX) {
@@ -102,7 +103,6 @@ export abstract class HttpCall implements BidReply {
     const status = statusOf(outcome);
     this.finish(status, status === 200 ? body : '', false);
   }
-  private answered = false;
 
   private complete(lastChunk: Uint8Array): void {
     if (this.refused) {

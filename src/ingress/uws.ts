@@ -36,7 +36,10 @@ class UwsCall extends HttpCall {
       response.writeStatus(STATUS_LINES[status]);
       if (this.version !== '') response.writeHeader('x-openrtb-version', this.version);
       if (status === 204) {
-        response.endWithoutBody(undefined, closing);
+        // The length cannot be left out where the connection is closed: `undefined` would go out as 2⁶³. A 204 with a
+        // length of 0 is against RFC 9110 8.6 and every client takes it; it is sent only while draining.
+        if (closing) response.endWithoutBody(0, true);
+        else response.endWithoutBody();
         return;
       }
       if (status === 200) {
@@ -51,7 +54,7 @@ class UwsCall extends HttpCall {
 /**
  * Serves bids on uWebSockets.js. What it decides by itself and cannot be told: an idle connection is closed after 10 to
  * 12 s, a body slower than 16 kB in 10 s is cut off, a second request on a connection before the first one's answer
- * (asynchronous pipelining) closes it, and what is not HTTP/1.1 gets a 505.
+ * (asynchronous pipelining) closes it, and what is not HTTP/1.1, or has its request line in two packets, gets a 505.
  *
  * @throws OperatingError VK_PORT_UNAVAILABLE
  */
