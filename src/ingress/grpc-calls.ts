@@ -1,7 +1,7 @@
 import { Metadata, type ServerDuplexStream, status as STATUS, type sendUnaryData } from '@grpc/grpc-js';
 import { OUTCOME, OUTCOMES, type Outcome } from '../contract/index.js';
 import type { GrpcFront, Refusal } from './grpc-front.js';
-import { type BidCallMessage, type BidReplyMessage, REPLY_STATUS } from './grpc-messages.js';
+import { type BidCallMessage, type BidReplyMessage, REPLY_STATUS, UNREADABLE_CALL } from './grpc-messages.js';
 import type { BidReply } from './on-bid.js';
 
 const NO_BYTES = Buffer.alloc(0);
@@ -115,11 +115,11 @@ export class StreamCalls {
 
   constructor(
     private readonly front: GrpcFront,
-    private readonly call: ServerDuplexStream<BidCallMessage | null, BidReplyMessage>,
+    private readonly call: ServerDuplexStream<BidCallMessage, BidReplyMessage>,
   ) {
     front.streams.add(this);
     front.stats.streamsOpen += 1;
-    call.on('data', (message: BidCallMessage | null) => this.take(message));
+    call.on('data', (message: BidCallMessage) => this.take(message));
     call.on('end', () => {
       this.clientEnded = true;
       this.endWhenDone();
@@ -147,9 +147,9 @@ export class StreamCalls {
     this.endWhenDone();
   }
 
-  private take(message: BidCallMessage | null): void {
+  private take(message: BidCallMessage): void {
     if (this.ended) return;
-    if (message === null) {
+    if (message === UNREADABLE_CALL) {
       // Without its call_id there is nothing to answer it with.
       this.end({ code: STATUS.INVALID_ARGUMENT, details: 'not a BidCall message' });
       return;

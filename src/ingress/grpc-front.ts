@@ -1,5 +1,5 @@
 import { OUTCOME } from '../contract/index.js';
-import { type BidCallMessage, ENCODING_JSON } from './grpc-messages.js';
+import { type BidCallMessage, ENCODING_JSON, UNREADABLE_CALL } from './grpc-messages.js';
 import type { BidReply, IngressLog, OnBid } from './on-bid.js';
 
 export interface GrpcServerOptions {
@@ -74,7 +74,7 @@ export class GrpcFront {
   }
 
   /** Hands a call to `onBid`, or refuses it. `reply` is answered exactly once either way. */
-  ask(message: BidCallMessage | null, reply: CallReply): void {
+  ask(message: BidCallMessage, reply: CallReply): void {
     this.stats.requests += 1;
     const refusal = this.refusalOf(message);
     if (refusal !== null) {
@@ -91,7 +91,7 @@ export class GrpcFront {
       reply.answer(OUTCOME.overloaded, '');
       return;
     }
-    const { exchange, openrtb } = message as BidCallMessage;
+    const { exchange, openrtb } = message;
     reply.opened();
     try {
       this.options.onBid(exchange, openrtb, reply);
@@ -111,8 +111,8 @@ export class GrpcFront {
     this.options.log.error({ err: error }, 'bug in the bid path');
   }
 
-  private refusalOf(message: BidCallMessage | null): Refusal | null {
-    if (message === null || message.openrtb.length > this.options.bodyBytesMax) return 'malformed';
+  private refusalOf(message: BidCallMessage): Refusal | null {
+    if (message === UNREADABLE_CALL || message.openrtb.length > this.options.bodyBytesMax) return 'malformed';
     if (message.encoding !== ENCODING_JSON) return 'unknownEncoding';
     return this.exchanges.has(message.exchange) ? null : 'unknownExchange';
   }

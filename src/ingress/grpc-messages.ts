@@ -33,14 +33,17 @@ function protoFolder(): string {
   return fileURLToPath(folder);
 }
 
+/** Stands for bytes that are no `BidCall`; compared by identity. grpc-js takes null for "no message came". */
+export const UNREADABLE_CALL: BidCallMessage = { callId: 0, exchange: '', encoding: -1, openrtb: Buffer.alloc(0) };
+
 /** The package as reflection shows it. */
 export function loadBidPackage(): PackageDefinition {
   return loadSync('vickrey/v1/bid.proto', { includeDirs: [protoFolder()], defaults: true });
 }
 
 /**
- * The service with one change: a message that is not a `BidCall` is handed on as null. By itself grpc-js would answer it
- * with INTERNAL, which reads as our fault.
+ * The service with one change: a message that is not a `BidCall` is handed on as UNREADABLE_CALL. By itself grpc-js would
+ * answer it with INTERNAL, which reads as our fault.
  */
 export function bidServiceOf(bidPackage: PackageDefinition): ServiceDefinition {
   const service = bidPackage[BID_SERVICE] as ServiceDefinition;
@@ -51,11 +54,11 @@ function tolerant(method: ServiceDefinition['']): ServiceDefinition[''] {
   const { requestDeserialize } = method as MethodDefinition<object, object>;
   return {
     ...method,
-    requestDeserialize(bytes: Buffer): BidCallMessage | null {
+    requestDeserialize(bytes: Buffer): BidCallMessage {
       try {
         return requestDeserialize(bytes) as BidCallMessage;
       } catch {
-        return null;
+        return UNREADABLE_CALL;
       }
     },
   };

@@ -51,12 +51,16 @@ export async function startGrpc(options: GrpcServerOptions): Promise<GrpcServer>
     'grpc.max_concurrent_streams': STREAMS_PER_CONNECTION_MAX,
   });
   const bidPackage = loadBidPackage();
-  const bid: handleUnaryCall<BidCallMessage | null, BidReplyMessage> = (call, callback) => {
+  const bid: handleUnaryCall<BidCallMessage, BidReplyMessage> = (call, callback) => {
+    if (front.draining) {
+      callback(drainingError());
+      return;
+    }
     const reply = new UnaryReply(front, callback);
     call.on('cancelled', () => reply.cancelled());
     front.ask(call.request, reply);
   };
-  const bidStream: handleBidiStreamingCall<BidCallMessage | null, BidReplyMessage> = (call) => {
+  const bidStream: handleBidiStreamingCall<BidCallMessage, BidReplyMessage> = (call) => {
     if (front.draining) call.emit('error', drainingError());
     else new StreamCalls(front, call);
   };
