@@ -7,6 +7,8 @@ export interface EngineStats {
   readonly workersUp: number;
   /** Workers lost (crashed, hung, or failed to come back) since the start. */
   readonly workersLost: number;
+  /** Of those, hung ones whose thread has not ended yet. */
+  readonly workersAbandoned: number;
   /** Whether the runtime reads slabs in place (Node ≥ 22) or the workers copy the used rows first. */
   readonly readsSharedMemory: boolean;
   /** Shared memory of all slabs. */

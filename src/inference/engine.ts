@@ -163,6 +163,7 @@ export class Engine {
       workers: this.options.workers,
       workersUp: this.batcher.workers,
       workersLost: this.pool.losses,
+      workersAbandoned: this.pool.abandonedCount,
       readsSharedMemory: this.readsSharedMemory,
       slabBytes: this.slabs.reduce((sum, slab) => sum + slab.memory.byteLength, 0),
       models: this.options.models.map(({ name, version }, model) => ({

@@ -33,3 +33,10 @@ export const RESTART_DELAY_US_MIN = 50_000;
 export const RESTART_DELAY_US_MAX = 30_000_000;
 /** A worker that lived this long was healthy: the next loss starts again from the shortest pause. */
 export const RESTART_HEALTHY_US = 10_000_000;
+/**
+ * Threads that hang in native code and cannot be ended, on top of the workers. A model that hangs more often than that
+ * needs its owner, not more threads that burn cores.
+ */
+export const ABANDONED_MAX = 4;
+/** How long closing waits for runs to return: longer than any batch that is not hung. */
+export const CLOSE_US_MAX = 10_000_000;

@@ -107,6 +107,11 @@ export class ModelSession {
     return runs;
   }
 
+  /** Frees the native session at once: Piscina may give the thread to the next worker. */
+  async release(): Promise<void> {
+    await this.session.release();
+  }
+
   /** onnxruntime-node 1.30 takes tensors over a SharedArrayBuffer on Node ≥ 22 and refuses them on Node 20. */
   async readsSharedMemory(): Promise<boolean> {
     const slab = makeSlab(this.shape);

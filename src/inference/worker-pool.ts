@@ -4,13 +4,24 @@
  *
  * A batch costs one `Atomics.notify` and one message. The answer comes by MessagePort: `Atomics.waitAsync` on the event
  * loop was measured and is no faster.
+ *
+ * Invariant: no thread is ever terminated by us while it may be in native code. onnxruntime-node 1.30 aborts the whole
+ * process when its thread is terminated during a run ("terminate called after throwing … Napi::Error"). A worker that
+ * hangs is *abandoned* instead: told to stop when its run returns, and replaced meanwhile by a spare thread.
  */
 import { fileURLToPath } from 'node:url';
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import type { Clock } from '../base/index.js';
 import { OperatingError } from '../contract/index.js';
-import { RESTART_DELAY_US_MAX, RESTART_DELAY_US_MIN, RESTART_HEALTHY_US, WORKER_START_US_MAX } from './limits.js';
+import {
+  ABANDONED_MAX,
+  CLOSE_US_MAX,
+  RESTART_DELAY_US_MAX,
+  RESTART_DELAY_US_MIN,
+  RESTART_HEALTHY_US,
+  WORKER_START_US_MAX,
+} from './limits.js';
 import {
   CONTROL,
   type WorkerMessage,
@@ -50,9 +61,8 @@ class Seat {
   generation = 0;
   control = new Int32Array(new SharedArrayBuffer(0));
   port: MessagePort | null = null;
-  abort = new AbortController();
+  /** Settles when its task has ended, in whatever way. */
   ended: Promise<void> = Promise.resolve();
-  threadId = 0;
   slab = NO_SLAB;
   /** Since when it is busy or starting. */
   sinceUs = 0;
@@ -65,6 +75,8 @@ class Seat {
 export class WorkerPool {
   /** Workers lost since the start. */
   losses = 0;
+  /** Tasks of abandoned workers that have not ended yet. */
+  private readonly abandoned = new Set<Promise<void>>();
   private readonly seats: readonly Seat[];
   private readonly piscina: Piscina;
   private closing = false;
@@ -82,7 +94,7 @@ export class WorkerPool {
     this.piscina = new Piscina({
       filename: fileURLToPath(file),
       minThreads: workers,
-      maxThreads: workers,
+      maxThreads: workers + ABANDONED_MAX,
       maxQueue: workers,
       // Our tasks never end, so Piscina's own doorbell has nothing to wait for.
       atomics: 'disabled',
@@ -125,35 +137,47 @@ export class WorkerPool {
     wake(seat);
   }
 
-  /** Gives up workers that are overdue and refills empty seats whose pause is over. */
+  /** Abandons workers that are overdue and refills empty seats whose pause is over. */
   tick(nowUs: number, batchTimeoutUs: number): void {
     if (this.closing) return;
     for (let i = 0; i < this.seats.length; i++) {
       const seat = this.seats[i];
       if (seat.state === 'empty') {
-        if (nowUs >= seat.restartAtUs) this.fill(i);
+        // Without a spare thread the seat stays empty until an abandoned worker has ended.
+        if (nowUs >= seat.restartAtUs && this.abandoned.size <= ABANDONED_MAX) this.fill(i);
       } else if (seat.state === 'busy' && nowUs - seat.sinceUs > batchTimeoutUs) {
-        this.giveUp(i, `a batch ran longer than ${batchTimeoutUs / 1000} ms`);
+        this.abandon(i, `a batch ran longer than ${batchTimeoutUs / 1000} ms`);
       } else if (seat.state === 'starting' && nowUs - seat.sinceUs > WORKER_START_US_MAX) {
-        this.giveUp(i, `not ready after ${WORKER_START_US_MAX / 1e6} s`);
+        this.abandon(i, `not ready after ${WORKER_START_US_MAX / 1e6} s`);
       }
     }
   }
 
-  /** Stops idle workers, ends the others, joins the threads. The owner hears nothing any more. */
+  get abandonedCount(): number {
+    return this.abandoned.size;
+  }
+
+  /**
+   * Stops every worker at the end of what it does, and joins the threads. The owner hears nothing any more. A run that
+   * has not returned after CLOSE_US_MAX keeps its thread: ending it would abort the process.
+   */
   async close(): Promise<void> {
     this.closing = true;
-    const stopping: Promise<void>[] = [];
+    const ending = [...this.abandoned];
     for (const seat of this.seats) {
+      if (seat.state === 'empty') continue;
       seat.generation++;
       seat.port?.close();
-      if (seat.state !== 'idle') continue;
-      Atomics.store(seat.control, CONTROL.stop, 1);
-      wake(seat);
-      stopping.push(seat.ended);
+      stop(seat);
+      ending.push(seat.ended);
     }
-    await Promise.all(stopping);
-    await this.piscina.destroy();
+    let timer: NodeJS.Timeout | undefined;
+    const timeout = new Promise<'late'>((resolve) => {
+      timer = setTimeout(() => resolve('late'), CLOSE_US_MAX / 1000);
+    });
+    const result = await Promise.race([Promise.allSettled(ending), timeout]);
+    clearTimeout(timer);
+    if (result !== 'late') await this.piscina.destroy();
   }
 
   private fill(index: number): void {
@@ -162,17 +186,14 @@ export class WorkerPool {
     const { port1, port2 } = new MessageChannel();
     seat.state = 'starting';
     seat.sinceUs = this.clock.nowUs();
-    seat.threadId = 0;
     const control = new SharedArrayBuffer(CONTROL.length * 4);
     seat.control = new Int32Array(control);
     seat.port = port1;
-    seat.abort = new AbortController();
     port1.on('message', (message: WorkerMessage) => {
       if (seat.generation === generation) this.hear(seat, message);
     });
     const task: WorkerTask = { control, port: port2, models: this.models };
-    const ended = this.piscina.run(task, { transferList: [port2], signal: seat.abort.signal });
-    seat.ended = ended.then(
+    seat.ended = this.piscina.run(task, { transferList: [port2] }).then(
       (result: WorkerResult) => {
         const error = result === null ? startError('it stopped by itself') : refusal(result);
         this.lose(index, generation, error, null);
@@ -189,20 +210,22 @@ export class WorkerPool {
     } else if (message.kind === 'failed') {
       this.owner.onBatchFailed(message.slab, message.message);
     } else {
-      seat.threadId = message.threadId;
       seat.readyUs = this.clock.nowUs();
       this.owner.onReady(message);
       if (this.seats.every((other) => other.state !== 'starting')) this.started?.(null);
     }
   }
 
-  /** Ends a thread that still runs. Native code cannot be interrupted: the thread lives until its run returns. */
-  private giveUp(index: number, reason: string): void {
-    const { abort, generation, threadId } = this.seats[index];
-    const thread = this.piscina.threads.find((candidate) => candidate.threadId === threadId);
-    const gone = thread && new Promise<void>((resolve) => thread.once('exit', () => resolve()));
-    this.lose(index, generation, new Error(reason), gone ?? null);
-    abort.abort();
+  /** Leaves a worker to itself: its thread stops when its run returns, which may be never. */
+  private abandon(index: number, reason: string): void {
+    const seat = this.seats[index];
+    const { ended } = seat;
+    stop(seat);
+    this.abandoned.add(ended);
+    const gone = ended.then(() => {
+      this.abandoned.delete(ended);
+    });
+    this.lose(index, seat.generation, new Error(reason), gone);
   }
 
   private lose(index: number, generation: number, error: Error, gone: Promise<void> | null): void {
@@ -223,6 +246,12 @@ export class WorkerPool {
     if (this.started !== null) this.started(error);
     else this.owner.onExit({ worker: index, reason: error.message, slab, wasReady, restartInUs, gone });
   }
+}
+
+/** Tells a worker to end its task as soon as it looks: idle ones at once, busy and starting ones when they are done. */
+function stop(seat: Seat): void {
+  Atomics.store(seat.control, CONTROL.stop, 1);
+  wake(seat);
 }
 
 function wake(seat: Seat): void {

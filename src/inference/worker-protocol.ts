@@ -35,7 +35,6 @@ export type WorkerMessage = number | WorkerReady | BatchFailed;
 /** Sessions are loaded and warm. */
 export interface WorkerReady {
   readonly kind: 'ready';
-  readonly threadId: number;
   /** Whether ONNX Runtime reads the slabs in place, or from a copy inside the worker. */
   readonly readsSharedMemory: boolean;
   readonly warmUps: readonly { readonly model: number; readonly candidateRows: number; readonly runUs: number }[];

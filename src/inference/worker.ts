@@ -2,7 +2,6 @@
  * The inference worker: the one long-lived Piscina task of its thread. Waits for the doorbell, runs the slab it names,
  * posts the slab's id, waits again. Sessions cannot cross threads, so each worker loads its own.
  */
-import { threadId } from 'node:worker_threads';
 import { OperatingError } from '../contract/index.js';
 import { ModelSession } from './model-session.js';
 import type { Slab } from './slab.js';
@@ -37,7 +36,7 @@ export default async function work(task: WorkerTask): Promise<WorkerResult> {
     for (const run of await session.warmUp(readsSharedMemory)) warmUps.push({ model, ...run });
   }
   const control = new Int32Array(task.control);
-  const ready: WorkerReady = { kind: 'ready', threadId, readsSharedMemory, warmUps };
+  const ready: WorkerReady = { kind: 'ready', readsSharedMemory, warmUps };
   post(ready);
 
   let rung = 0;
@@ -45,7 +44,7 @@ export default async function work(task: WorkerTask): Promise<WorkerResult> {
     // Blocks the thread, which has nothing else to do: woken in 6–20 µs, where a message would take 30.
     Atomics.wait(control, CONTROL.doorbell, rung);
     rung = Atomics.load(control, CONTROL.doorbell);
-    if (Atomics.load(control, CONTROL.stop) === 1) return null;
+    if (Atomics.load(control, CONTROL.stop) === 1) break;
     const id = Atomics.load(control, CONTROL.slab);
     try {
       await slabs[id].session.run(slabs[id].slab, readsSharedMemory);
@@ -54,4 +53,6 @@ export default async function work(task: WorkerTask): Promise<WorkerResult> {
       post({ kind: 'failed', slab: id, message: (error as Error).message });
     }
   }
+  for (const session of sessions) await session.release();
+  return null;
 }

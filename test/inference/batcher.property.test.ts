@@ -142,6 +142,11 @@ class World {
       this.dispatch();
       this.end(0, false);
     }
+    // Nothing is left over in the sums either.
+    for (let model = 0; model < MODELS; model++) {
+      const ownUs = this.batcher.costs[model].predictUs(4);
+      expect(this.batcher.estimateUs(model, 4, this.nowUs)).toBeCloseTo(ownUs, 6);
+    }
     expect([...this.answered.keys()].sort((a, b) => a - b)).toEqual(Array.from({ length: this.tickets }, (_, i) => i));
     expect([...this.answered.values()].every((times) => times === 1)).toBe(true);
   }
