@@ -53,6 +53,8 @@ describe.each(['uws', 'node'] as const)('HTTP on %s', (backend) => {
     ['gzip with a broken checksum', Buffer.from(gzipSync(good)).fill(0, gzipSync(good).length - 8), gzip, 400],
     ['empty gzip', Buffer.alloc(0), gzip, 400],
     ['a gzip bomb', gzipSync(Buffer.alloc(30_000_000)), gzip, 400],
+    ['a gzip bomb that is a bid request', gzipSync(good.padEnd(30_000_000)), gzip, 400],
+    ['gzip at the limit', gzipSync(good.padEnd(128 * 1024)), gzip, 200],
     ['a coding we do not read', good, { 'content-encoding': 'br' }, 400],
     ['two codings', gzipSync(good), { 'content-encoding': 'gzip, gzip' }, 400],
     ['a body at the limit', good.padEnd(64 * 1024), {}, 200],
