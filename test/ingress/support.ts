@@ -27,7 +27,7 @@ export const echoBidder: OnBid = (exchange, body, reply) => {
   else answer();
 };
 
-export function httpOptions(change: Partial<HttpServerOptions> = {}): HttpServerOptions {
+function httpOptions(change: Partial<HttpServerOptions> = {}): HttpServerOptions {
   return {
     host: '127.0.0.1',
     port: 0,
