@@ -277,6 +277,13 @@ describe('engine', () => {
     await expect(starting).rejects.toMatchObject({ code: 'VK_MODEL_SIGNATURE', fixedBy: 'model owner' });
   });
 
+  it('refuses to start with a graph that fixes its rows', async () => {
+    const model = singleScope();
+    const file = model.file.replace('single_scope', 'fixed_rows');
+    const starting = start([{ ...model, file }], new Recorder());
+    await expect(starting).rejects.toThrow("'features' is [4, 3] in the graph; [rows, 3] is expected");
+  });
+
   it('refuses to start with a file that is no model, and with limits that make no sense', async () => {
     const starting = start([{ ...singleScope(), file: import.meta.filename }], new Recorder());
     await expect(starting).rejects.toMatchObject({ code: 'VK_MODEL_LOAD', fixedBy: 'model owner' });
