@@ -72,11 +72,10 @@ export class Catalog {
    * @throws OperatingError as `load`; the old snapshot stays
    */
   reload(): Promise<LoadReport> {
+    if (this.next !== undefined) return this.next;
     if (this.running === undefined) return this.begin();
-    this.next ??= this.running.then(
-      () => this.begin(),
-      () => this.begin(),
-    );
+    const begin = () => this.begin();
+    this.next = this.running.then(begin, begin);
     return this.next;
   }
 

@@ -49,53 +49,55 @@ function isFileError(error: unknown): error is NodeJS.ErrnoException {
 
 /** A file of any size, through one buffer: the text of a line is the largest string that is ever made. */
 function readLines(path: string, name: string, store: RecordStore): void {
-  const buffer = Buffer.allocUnsafe(READ_BYTES + LINE_BYTES_MAX);
+  const buffer = Buffer.allocUnsafe(LINE_BYTES_MAX + READ_BYTES);
   const file = openSync(path, 'r');
   try {
-    let line = 0;
+    let line = 1;
+    /** Bytes of the unfinished line at the start of the buffer. */
     let held = 0;
-    let skipping = false;
+    /** The unfinished line is too long, and already reported. */
+    let isSkipping = false;
     for (;;) {
       const read = readSync(file, buffer, held, READ_BYTES, null);
-      const end = held + read;
+      const bytes = buffer.subarray(0, held + read);
       let start = 0;
-      for (let at = buffer.indexOf(NEWLINE, held); at >= 0 && at < end; at = buffer.indexOf(NEWLINE, start)) {
+      for (let end = bytes.indexOf(NEWLINE, held); end >= 0; end = bytes.indexOf(NEWLINE, start)) {
+        if (!isSkipping) addLine(bytes.subarray(start, end), name, line, store);
+        isSkipping = false;
         line++;
-        if (skipping) skipping = false;
-        else addLine(buffer, start, at, name, line, store);
-        start = at + 1;
+        start = end + 1;
       }
-      if (read === 0) {
-        if (!skipping && start < end) addLine(buffer, start, end, name, line + 1, store);
-        return;
+      const rest = bytes.subarray(start);
+      if (!isSkipping && (read === 0 || rest.length > LINE_BYTES_MAX)) {
+        addLine(rest, name, line, store);
+        isSkipping = true;
       }
-      held = end - start;
-      if (skipping) held = 0;
-      else if (held > LINE_BYTES_MAX) {
-        store.problems.add(`${name}:${line + 1}`, `Longer than ${LINE_BYTES_MAX} bytes`);
-        skipping = true;
-        held = 0;
-      } else buffer.copyWithin(0, start, end);
+      if (read === 0) return;
+      held = isSkipping ? 0 : rest.copy(buffer);
     }
   } finally {
     closeSync(file);
   }
 }
 
-function addLine(buffer: Buffer, start: number, end: number, name: string, line: number, store: RecordStore): void {
-  const text = buffer.toString('utf8', start, end).trim();
+function addLine(bytes: Buffer, name: string, line: number, store: RecordStore): void {
+  const place = `${name}:${line}`;
+  if (bytes.length > LINE_BYTES_MAX) {
+    store.problems.add(place, `Longer than ${LINE_BYTES_MAX} bytes`);
+    return;
+  }
+  const text = bytes.toString('utf8').trim();
   if (text === '') return;
   let record: unknown;
   try {
     record = JSON.parse(text);
   } catch (error) {
-    store.problems.add(`${name}:${line}`, `Not JSON: ${(error as Error).message}`);
+    store.problems.add(place, `Not JSON: ${(error as Error).message}`);
     return;
   }
   const kind = kindOf(record);
-  if (kind === undefined) {
-    store.problems.add(`${name}:${line}`, `kind: Must be one of ${Object.keys(SCHEMA).join(', ')}`);
-  } else store.add(kind, record, line);
+  if (kind !== undefined) store.add(kind, record, line);
+  else store.problems.add(place, `kind: Must be one of ${Object.keys(SCHEMA).join(', ')}`);
 }
 
 function kindOf(record: unknown): RecordKind | undefined {
@@ -140,17 +142,16 @@ function parse(text: string, name: string, store: RecordStore): unknown {
 }
 
 function parseYaml(text: string, name: string, store: RecordStore): unknown {
-  const document = parseDocument(text, { prettyErrors: true });
-  for (const error of document.errors) {
-    const line = error.linePos?.[0].line;
-    store.problems.add(line === undefined ? name : `${name}:${line}`, error.message.split('\n')[0]);
-  }
-  if (document.errors.length > 0) return undefined;
   try {
-    return document.toJS();
+    const document = parseDocument(text);
+    if (document.errors.length === 0) return document.toJS();
+    for (const error of document.errors) {
+      const line = error.linePos?.[0].line;
+      store.problems.add(line === undefined ? name : `${name}:${line}`, `Not YAML: ${error.message.split('\n')[0]}`);
+    }
   } catch (error) {
-    // The parser refuses to expand more than a hundred aliases, which is what a document bomb is made of.
-    store.problems.add(name, (error as Error).message);
-    return undefined;
+    // Nested too deeply for the parser's stack, or more than the hundred aliases that it agrees to expand.
+    store.problems.add(name, `Not YAML: ${(error as Error).message}`);
   }
+  return undefined;
 }

@@ -12,6 +12,12 @@ import type { RecordStore } from './store.js';
  */
 const FLIGHT_WINDOW_MS = 7 * 24 * 3_600_000;
 
+/**
+ * A value that one entry in this many names gets a bitmap, the rarer ones a list. At 32 both take the same memory; a
+ * bitmap four times as large as its list is still worth it, because a list must be searched for each partition.
+ */
+const DENSE_SHARE = 128;
+
 /** Builds the targeting index of ads that are already numbered by rank. */
 export function buildIndex(store: RecordStore, compiled: CompiledAds, nowMs: number): TargetingIndex {
   const { creativeOfAd, lineItemOfAd } = compiled.links;
@@ -40,13 +46,17 @@ export function buildIndex(store: RecordStore, compiled: CompiledAds, nowMs: num
   };
 }
 
+const PRESENT_BITMAP = 0;
+
 /** Counts the lists of all values, decides which become bitmaps, and fills them; one walk over the entries each time. */
 class ListBuilder {
   private readonly valueCount = newShared(Int32Array, DIMENSION_COUNT);
   private readonly firstList = newShared(Int32Array, DIMENSION_COUNT);
   private readonly anyBitmap = newShared(Int32Array, DIMENSION_COUNT);
+  private readonly anyCount = newShared(Int32Array, DIMENSION_COUNT);
   private readonly listAt: Int32Array;
   private readonly listLength: Int32Array;
+  private readonly listCount: Int32Array;
   private readonly bitmapWords: number;
   /** Entries that include something, by dimension. */
   private readonly constrained = new Int32Array(DIMENSION_COUNT);
@@ -54,7 +64,6 @@ class ListBuilder {
   private postings = newShared(Int32Array, 0);
   /** Excludes of values whose bitmap is merged: needed only until they are taken out of it. */
   private taken = new Int32Array(0);
-  private presentBitmap = 0;
 
   constructor(
     private readonly store: RecordStore,
@@ -70,6 +79,7 @@ class ListBuilder {
     }
     this.listAt = newShared(Int32Array, lists);
     this.listLength = newShared(Int32Array, lists);
+    this.listCount = newShared(Int32Array, lists);
   }
 
   count(): void {
@@ -86,6 +96,7 @@ class ListBuilder {
     let postings = 0;
     let taken = 0;
     const { listAt, listLength } = this;
+    this.listCount.set(listLength);
     const bitmap = () => {
       words += this.bitmapWords;
       return words - this.bitmapWords;
@@ -147,24 +158,27 @@ class ListBuilder {
   }
 
   result() {
-    const { words, postings, anyBitmap, firstList, valueCount, listAt, listLength, presentBitmap, bitmapWords } = this;
-    const flightBitmaps = { presentBitmap, overlapsBitmap: bitmapWords, coversBitmap: bitmapWords * 2 };
-    return { words, postings, anyBitmap, firstList, valueCount, listAt, listLength, ...flightBitmaps };
+    const { words, postings, anyBitmap, anyCount, firstList, valueCount, listAt, listLength, listCount } = this;
+    const flightBitmaps = { overlapsBitmap: this.bitmapWords, coversBitmap: this.bitmapWords * 2 };
+    const lists = { firstList, valueCount, listAt, listLength, listCount, words, postings };
+    return { ...lists, anyBitmap, anyCount, presentBitmap: PRESENT_BITMAP, ...flightBitmaps };
   }
 
-  /** A bitmap once the list would be larger: 32 bits an entry against one bit for every entry. */
   private isDense(list: number): boolean {
-    return this.listLength[list] * 32 > this.partitions.entryCount;
+    return this.listLength[list] * DENSE_SHARE > this.partitions.entryCount;
   }
 
   private fillAny(): void {
     const { words, bitmapWords } = this;
     const { adOfEntry, entryCount } = this.partitions;
     for (let entry = 0; entry < entryCount; entry++) {
-      if (adOfEntry[entry] >= 0) words[this.presentBitmap + (entry >>> 5)] |= 1 << (entry & 31);
+      if (adOfEntry[entry] >= 0) words[PRESENT_BITMAP + (entry >>> 5)] |= 1 << (entry & 31);
     }
-    for (const any of this.anyBitmap) {
-      if (any >= 0) words.copyWithin(any, this.presentBitmap, this.presentBitmap + bitmapWords);
+    const present = countBits(words, PRESENT_BITMAP, bitmapWords);
+    for (let dimension = 0; dimension < DIMENSION_COUNT; dimension++) {
+      const any = this.anyBitmap[dimension];
+      if (any >= 0) words.copyWithin(any, PRESENT_BITMAP, PRESENT_BITMAP + bitmapWords);
+      this.anyCount[dimension] = present - this.constrained[dimension];
     }
   }
 
@@ -172,7 +186,7 @@ class ListBuilder {
   private mergeBitmaps(): void {
     const { words, bitmapWords, listAt, listLength, taken } = this;
     for (let dimension = 0; dimension < FIRST_LIST_DIMENSION; dimension++) {
-      const any = this.anyBitmap[dimension] < 0 ? this.presentBitmap : this.anyBitmap[dimension];
+      const any = this.anyBitmap[dimension] < 0 ? PRESENT_BITMAP : this.anyBitmap[dimension];
       for (let value = 0; value < this.valueCount[dimension]; value++) {
         const include = this.firstList[dimension] + value * 2;
         if (listLength[include] !== MERGED) continue;
@@ -182,6 +196,7 @@ class ListBuilder {
         for (let p = from; p < from + listLength[include + 1]; p++) {
           words[at + (taken[p] >>> 5)] &= ~(1 << (taken[p] & 31));
         }
+        this.listCount[include] = countBits(words, at, bitmapWords);
         listAt[include + 1] = 0;
         listLength[include + 1] = 0;
       }
@@ -207,4 +222,15 @@ class ListBuilder {
       }
     }
   }
+}
+
+function countBits(words: Int32Array, from: number, length: number): number {
+  let count = 0;
+  for (let i = from; i < from + length; i++) {
+    let w = words[i];
+    w -= (w >>> 1) & 0x55555555;
+    w = (w & 0x33333333) + ((w >>> 2) & 0x33333333);
+    count += Math.imul((w + (w >>> 4)) & 0x0f0f0f0f, 0x01010101) >>> 24;
+  }
+  return count;
 }

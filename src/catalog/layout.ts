@@ -76,12 +76,16 @@ export interface TargetingIndex {
   readonly postings: Int32Array;
   /** By dimension: the bitmap of the entries that include no value; -1 = that is all of them. */
   readonly anyBitmap: Int32Array;
+  /** How many entries that is: what tells a selective dimension from a loose one. */
+  readonly anyCount: Int32Array;
   /** First list of each dimension: value `v` has lists `+ 2v` (include) and `+ 2v + 1` (exclude). */
   readonly firstList: Int32Array;
   readonly valueCount: Int32Array;
   /** By list: where it starts in `postings` or `words`, and its length, DENSE, MERGED or 0. */
   readonly listAt: Int32Array;
   readonly listLength: Int32Array;
+  /** By list: how many entries are in it, or in the MERGED bitmap. */
+  readonly listCount: Int32Array;
   /** By dimension; null where values are integers. */
   readonly vocabularies: readonly (VocabularyColumns | null)[];
   readonly shapes: ShapeClasses;

@@ -24,8 +24,11 @@ export const STEP = { orBitmap: 0, orPostings: 1, notBitmap: 2, notPostings: 3 }
 export class Query {
   termCount = 0;
   readonly termBitmap = new Int32Array(TERMS_MAX);
-  /** Term `t` has the steps from `termSteps[t]` to `termSteps[t + 1]`. */
-  readonly termSteps = new Int32Array(TERMS_MAX + 1);
+  /** Term `t` has the steps from `termFrom[t]` up to `termEnd[t]`. */
+  readonly termFrom = new Int32Array(TERMS_MAX);
+  readonly termEnd = new Int32Array(TERMS_MAX);
+  /** About how many entries the term admits. */
+  private readonly termAdmits = new Float64Array(TERMS_MAX);
   stepCount = 0;
   readonly stepKind = new Uint8Array(STEPS_MAX);
   /** First word of the bitmap, or the range of postings. */
@@ -52,17 +55,17 @@ export class Query {
     this.addListTerm(index, DIMENSION.category);
     this.readSegments(index.vocabularies[DIMENSION.segment], request.segments);
     this.addListTerm(index, DIMENSION.segment);
-    this.termSteps[this.termCount] = this.stepCount;
+    this.sortTerms();
   }
 
   private addTerm(index: TargetingIndex, dimension: number, value: number): void {
     if (value < 0 || value >= index.valueCount[dimension]) {
-      if (index.anyBitmap[dimension] >= 0) this.beginTerm(index.anyBitmap[dimension]);
+      if (index.anyBitmap[dimension] >= 0) this.beginTerm(index.anyBitmap[dimension], index.anyCount[dimension]);
       return;
     }
     const include = index.firstList[dimension] + value * 2;
     if (index.listLength[include] === MERGED) {
-      this.beginTerm(index.listAt[include]);
+      this.beginTerm(index.listAt[include], index.listCount[include]);
       return;
     }
     this.values[0] = value;
@@ -76,16 +79,42 @@ export class Query {
     const first = index.firstList[dimension];
     const any = index.anyBitmap[dimension];
     const term = this.termCount;
-    this.beginTerm(any >= 0 ? any : index.presentBitmap);
+    this.beginTerm(any >= 0 ? any : index.presentBitmap, index.anyCount[dimension]);
     // Where every entry includes no value, the includes are empty: only excludes can follow.
     for (let i = 0; i < valueCount; i++) this.addStep(index, first + values[i] * 2, STEP.orBitmap);
     for (let i = 0; i < valueCount; i++) this.addStep(index, first + values[i] * 2 + 1, STEP.notBitmap);
-    if (any < 0 && this.stepCount === this.termSteps[term]) this.termCount = term;
+    this.termEnd[term] = this.stepCount;
+    if (any < 0 && this.stepCount === this.termFrom[term]) this.termCount = term;
   }
 
-  private beginTerm(bitmap: number): void {
-    this.termBitmap[this.termCount] = bitmap;
-    this.termSteps[this.termCount++] = this.stepCount;
+  private beginTerm(bitmap: number, admits: number): void {
+    const term = this.termCount++;
+    this.termBitmap[term] = bitmap;
+    this.termFrom[term] = this.stepCount;
+    this.termEnd[term] = this.stepCount;
+    this.termAdmits[term] = admits;
+  }
+
+  /** The term that admits least first: where two of them leave nothing of a block, the others are not evaluated. */
+  private sortTerms(): void {
+    const { termBitmap, termFrom, termEnd, termAdmits } = this;
+    for (let i = 1; i < this.termCount; i++) {
+      const bitmap = termBitmap[i];
+      const from = termFrom[i];
+      const end = termEnd[i];
+      const admits = termAdmits[i];
+      let at = i;
+      for (; at > 0 && termAdmits[at - 1] > admits; at--) {
+        termBitmap[at] = termBitmap[at - 1];
+        termFrom[at] = termFrom[at - 1];
+        termEnd[at] = termEnd[at - 1];
+        termAdmits[at] = termAdmits[at - 1];
+      }
+      termBitmap[at] = bitmap;
+      termFrom[at] = from;
+      termEnd[at] = end;
+      termAdmits[at] = admits;
+    }
   }
 
   private addStep(index: TargetingIndex, list: number, kind: number): void {
@@ -95,6 +124,8 @@ export class Query {
     this.stepKind[step] = length === DENSE ? kind : kind + 1;
     this.stepAt[step] = index.listAt[list];
     this.stepEnd[step] = index.listAt[list] + length;
+    const count = index.listCount[list];
+    this.termAdmits[this.termCount - 1] += kind === STEP.orBitmap ? count : -count;
   }
 
   private readSegments(vocabulary: VocabularyColumns | null, segments: readonly string[]): void {

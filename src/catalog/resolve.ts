@@ -1,4 +1,4 @@
-import type { RecordStore } from './store.js';
+import { MISSING, type RecordStore } from './store.js';
 
 /**
  * Turns the ids that records name into record numbers, in place, and reports every reference that leads nowhere or to
@@ -15,7 +15,7 @@ function resolveAdvertisers(store: RecordStore, owners: RecordStore['campaigns']
     const id = owners.advertiser.get(record);
     const advertiser = store.advertisers.find(id);
     owners.advertiser.set(record, advertiser);
-    if (advertiser < 0) {
+    if (advertiser === MISSING) {
       store.problems.add(store.place(owners, record), `advertiser_id: no advertiser "${store.texts.read(id)}"`);
     }
   }
@@ -27,14 +27,14 @@ function resolveLineItems(store: RecordStore): void {
     const id = lineItems.campaign.get(record);
     const campaign = campaigns.find(id);
     lineItems.campaign.set(record, campaign);
-    if (campaign < 0) {
+    if (campaign === MISSING) {
       store.problems.add(store.place(lineItems, record), `campaign_id: no campaign "${store.texts.read(id)}"`);
     }
     resolveCreatives(store, record, campaign < 0 ? -1 : campaigns.advertiser.get(campaign));
   }
 }
 
-/** @param advertiser whose creatives these must be; -1 = unknown, because the campaign is */
+/** @param advertiser whose creatives these must be; negative = unknown, because its own record or the campaign's is */
 function resolveCreatives(store: RecordStore, lineItem: number, advertiser: number): void {
   const { pool, creatives, problems, lineItems } = store;
   const list = lineItems.creatives.get(lineItem);
@@ -43,9 +43,9 @@ function resolveCreatives(store: RecordStore, lineItem: number, advertiser: numb
     const creative = creatives.find(id);
     pool.set(list + 1 + i, creative);
     let fault = '';
-    if (creative < 0) fault = 'no creative';
+    if (creative === MISSING) fault = 'no creative';
     else if (isListedBefore(pool.values, list, i, creative)) fault = 'names twice the creative';
-    else if (advertiser >= 0 && creatives.advertiser.get(creative) >= 0) {
+    else if (creative >= 0 && advertiser >= 0 && creatives.advertiser.get(creative) >= 0) {
       if (creatives.advertiser.get(creative) !== advertiser) fault = 'another advertiser owns the creative';
     }
     if (fault === '') continue;

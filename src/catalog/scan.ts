@@ -3,8 +3,12 @@ import { CLASS_COUNT, type CompiledCatalog, SHAPE_CLASSES_MAX, type TargetingInd
 import { type Query, STEP, STEPS_MAX } from './query.js';
 import type { ShapeMatcher } from './shape-match.js';
 
-/** Words of 32 entries that are evaluated at once. */
-const BLOCK_WORDS = 8;
+/**
+ * Words of 32 entries that are evaluated at once: few at first, because a request with common matches needs no more of
+ * each partition, then twice as many each time, because one with rare matches is going to read on.
+ */
+const FIRST_BLOCK_WORDS = 2;
+const BLOCK_WORDS = 16;
 /** One partition of the request's country and one of all countries, for each shape class. */
 const CURSORS_MAX = 2 * CLASS_COUNT;
 /** Stands for "no further ad" and sorts behind every ad. */
@@ -25,6 +29,7 @@ export class Scan {
   private readonly blockWord = new Int32Array(CURSORS_MAX);
   private readonly blockRead = new Uint8Array(CURSORS_MAX);
   private readonly blockLength = new Uint8Array(CURSORS_MAX);
+  private readonly blockMax = new Uint8Array(CURSORS_MAX);
   private readonly bits = new Int32Array(CURSORS_MAX * BLOCK_WORDS);
   /** Next unread posting of each step, by cursor. */
   private readonly posting = new Int32Array(CURSORS_MAX * STEPS_MAX);
@@ -95,6 +100,7 @@ export class Scan {
     this.nextWord[cursor] = start >>> 5;
     this.lastWord[cursor] = (start + length + 31) >>> 5;
     this.needsShape[cursor] = shapeClass >= SHAPE_CLASSES_MAX ? 1 : 0;
+    this.blockMax[cursor] = FIRST_BLOCK_WORDS;
     this.blockLength[cursor] = 0;
     this.blockRead[cursor] = 0;
     this.seekPostings(cursor, start);
@@ -160,7 +166,8 @@ export class Scan {
     const { query, bits } = this;
     const { words, presentBitmap, overlapsBitmap } = this.index;
     const from = this.nextWord[cursor];
-    const length = Math.min(BLOCK_WORDS, this.lastWord[cursor] - from);
+    const length = Math.min(this.blockMax[cursor], this.lastWord[cursor] - from);
+    this.blockMax[cursor] = Math.min(BLOCK_WORDS, this.blockMax[cursor] * 2);
     this.nextWord[cursor] = from + length;
     this.blockWord[cursor] = from;
     this.blockRead[cursor] = 0;
@@ -171,7 +178,7 @@ export class Scan {
     for (let term = 0; term < query.termCount; term++) {
       const bitmap = query.termBitmap[term] + from;
       let left = 0;
-      if (query.termSteps[term] === query.termSteps[term + 1]) {
+      if (query.termFrom[term] === query.termEnd[term]) {
         for (let i = 0; i < length; i++) left |= bits[at + i] &= words[bitmap + i];
       } else {
         for (let i = 0; i < length; i++) this.term[i] = words[bitmap + i];
@@ -188,7 +195,7 @@ export class Scan {
   private runSteps(cursor: number, number: number, from: number, length: number): void {
     const { query, term } = this;
     const { words } = this.index;
-    for (let step = query.termSteps[number]; step < query.termSteps[number + 1]; step++) {
+    for (let step = query.termFrom[number]; step < query.termEnd[number]; step++) {
       const kind = query.stepKind[step];
       const bitmap = query.stepAt[step] + from;
       if (kind === STEP.orBitmap) for (let i = 0; i < length; i++) term[i] |= words[bitmap + i];

@@ -20,12 +20,17 @@ const DEFAULT_CONVERSION_RATE = 0.05;
 const ints = () => new NumberList(Int32Array);
 const floats = () => new NumberList(Float64Array);
 
+/** No record has the id. */
+export const MISSING = -1;
+/** A record has the id, but the schema refused it: references to it are no further problem. */
+export const BROKEN = -2;
+
 /** Where each record of one kind came from, and the way from its id to its number. */
 class Register {
   readonly id = ints();
   readonly file = ints();
   readonly position = ints();
-  /** Record number + 1 by text number of the id; 0 = no such record. */
+  /** By text number of the id: record number + 1, or 0 = no such record, or -1 = BROKEN. */
   private readonly byId = ints();
 
   constructor(readonly kind: RecordKind) {}
@@ -34,9 +39,14 @@ class Register {
     return this.id.length;
   }
 
-  /** @returns the record with this id, or -1 */
+  /** @returns the record with this id, MISSING or BROKEN */
   find(idText: number): number {
-    return idText < this.byId.values.length ? this.byId.get(idText) - 1 : -1;
+    return idText < this.byId.values.length ? this.byId.get(idText) - 1 : MISSING;
+  }
+
+  addBroken(idText: number): void {
+    this.byId.reserve(idText + 1);
+    if (this.byId.get(idText) === 0) this.byId.set(idText, BROKEN + 1);
   }
 
   add(idText: number, file: number, position: number): void {
@@ -108,6 +118,8 @@ export class RecordStore {
     const checked = SCHEMA[kind].safeParse(record);
     if (!checked.success) {
       this.problems.addIssues(this.placeText(kind, this.files.length - 1, position), checked.error.issues);
+      const id = (record as { id?: unknown } | null)?.id;
+      if (typeof id === 'string') this.registerOf(kind).addBroken(this.texts.intern(id));
       return;
     }
     if (!this.register(kind, checked.data.id, position)) return;
