@@ -34,7 +34,7 @@ export interface BatchingReport {
   readonly hash: string;
 }
 
-export interface ShapeReport {
+interface ShapeReport {
   readonly requests: number;
   readonly candidate_rows: number;
   /** Medians of the run inside the worker. */

@@ -9,7 +9,7 @@ import { builtFile, type Clock } from '../base/index.js';
 import { type BatchRows, type ModelSignature, OperatingError } from '../contract/index.js';
 import { Batcher, NONE } from './batcher.js';
 import { type EngineStats, ModelStats, modelSnapshot } from './engine-stats.js';
-import { MODELS_MAX, ROWS_MAX, SLABS_PER_MODEL_MAX, WORKERS_MAX } from './limits.js';
+import { MODELS_MAX, ROWS_MAX, SLABS_PER_MODEL_MAX, slabsPerModelDefault, WORKERS_MAX } from './limits.js';
 import { HEADER, makeSlab, type Slab } from './slab.js';
 import { NO_SLAB, type PoolOwner, type WorkerExit, WorkerPool } from './worker-pool.js';
 import type { WorkerReady } from './worker-protocol.js';
@@ -17,7 +17,7 @@ import type { WorkerReady } from './worker-protocol.js';
 export interface EngineListener {
   /** Scores of one ticket: scores[offset … offset + count), all finite, valid during the call only. */
   onScores(ticket: number, model: number, scores: Float32Array, offset: number, count: number): void;
-  /** The ticket will get no scores: its worker was lost, the runtime refused the batch, it expired, or a score was not finite. */
+  /** There will be no scores: the worker was lost, the runtime refused the batch, it expired, or a score is not finite. */
   onFailed(ticket: number, model: number): void;
   /** Every ticket of a batch has been answered: the place to send what the callbacks gathered. */
   onBatchEnd?(model: number): void;
@@ -37,10 +37,10 @@ export interface EngineModel {
 
 export interface EngineOptions {
   readonly models: readonly EngineModel[];
-  /** Threads, each with its own session of every model; see `workersDefault`. */
+  /** Threads, each with its own session of every model. */
   readonly workers: number;
-  /** Batches of a model that may exist at once; see `slabsPerModelDefault`. */
-  readonly slabsPerModel: number;
+  /** Batches of a model that may exist at once; default workers + 3, see `slabsPerModelDefault`. */
+  readonly slabsPerModel?: number;
   /** A worker whose batch takes longer is given up. */
   readonly batchTimeoutUs: number;
   readonly listener: EngineListener;
@@ -74,7 +74,8 @@ export class Engine {
   }
 
   private constructor(private readonly options: EngineOptions) {
-    const { models, slabsPerModel, workers, clock } = options;
+    const { models, workers, clock } = options;
+    const slabsPerModel = options.slabsPerModel ?? slabsPerModelDefault(workers);
     this.batcher = new Batcher(
       models.map((model) => ({ ...model, concurrencyMax: Math.min(model.instanceCount ?? workers, workers) })),
       slabsPerModel,
@@ -329,7 +330,7 @@ function checkLimits(options: EngineOptions): void {
   };
   expect('models', options.models.length, 0, MODELS_MAX);
   expect('workers', options.workers, 1, WORKERS_MAX);
-  expect('slabsPerModel', options.slabsPerModel, 1, SLABS_PER_MODEL_MAX);
+  expect('slabsPerModel', options.slabsPerModel ?? slabsPerModelDefault(options.workers), 1, SLABS_PER_MODEL_MAX);
   for (const model of options.models) {
     expect(`${model.name}: requestRowsMax`, model.requestRowsMax, 1, ROWS_MAX);
     expect(`${model.name}: candidateRowsMax`, model.candidateRowsMax, 1, ROWS_MAX);

@@ -14,12 +14,5 @@ export {
   type EngineModel,
   type EngineOptions,
 } from './engine.js';
-export type { EngineStats, ModelSnapshot } from './engine-stats.js';
-export {
-  CANDIDATE_ROWS_MAX_DEFAULT,
-  REQUEST_ROWS_MAX_DEFAULT,
-  slabsPerModelDefault,
-  workersDefault,
-} from './limits.js';
-export type { ModelConfig, TensorConfig, VersionPolicy } from './model-config.js';
+export type { EngineStats } from './engine-stats.js';
 export { loadRepository, type RepositoryModel } from './repository.js';

@@ -1,6 +1,4 @@
 /** The bounds of inference/, each with the sum or the measurement behind it. */
-import { availableParallelism } from 'node:os';
-
 /** Rows one batch may hold where the model's config.pbtxt does not say: 32 requests with 64 candidates each. */
 export const CANDIDATE_ROWS_MAX_DEFAULT = 2048;
 /** One request row per imp: twice the 32 requests above, since a request may carry several imps. */
@@ -8,10 +6,6 @@ export const REQUEST_ROWS_MAX_DEFAULT = 64;
 /** Beyond this a batch is no longer a batch: at 4 µs a row it would hold a worker for a quarter of a second. */
 export const ROWS_MAX = 65_536;
 
-/** The event loop (sockets, JSON, rules) needs a core of its own; on a single core the two share it. */
-export function workersDefault(): number {
-  return Math.max(1, availableParallelism() - 1);
-}
 export const WORKERS_MAX = 256;
 
 /**

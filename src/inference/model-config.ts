@@ -8,7 +8,7 @@ import textformat from 'protobufjs/ext/textformat.js';
 import { OperatingError } from '../contract/index.js';
 import { CANDIDATE_ROWS_MAX_DEFAULT, REQUEST_ROWS_MAX_DEFAULT, ROWS_MAX } from './limits.js';
 
-export interface TensorConfig {
+interface TensorConfig {
   readonly name: string;
   /** Such as `TYPE_INT32`. */
   readonly dataType: string;

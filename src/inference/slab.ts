@@ -40,7 +40,7 @@ const ALIGNMENT = 64;
 /** Header words fill the first half of the first line, the run time the second. */
 const RUN_US_OFFSET = 32;
 
-export function slabBytes(shape: SlabShape): number {
+function slabBytes(shape: SlabShape): number {
   const { inputs } = shape.signature;
   let bytes = ALIGNMENT + 2 * aligned(shape.candidateRowsMax * 4);
   for (const input of inputs) bytes += aligned(rowsMaxOf(shape, input.scope) * input.width * 4);

@@ -43,14 +43,14 @@ export interface WorkerReady {
 /** What the task resolves with: null when it was told to stop, or why a model cannot be served (an OperatingError). */
 export type WorkerResult = null | WorkerRefused;
 
-export interface WorkerRefused {
+interface WorkerRefused {
   readonly code: string;
   readonly fixedBy: Fixer;
   readonly message: string;
 }
 
 /** ONNX Runtime refused this batch; the worker lives on. */
-export interface BatchFailed {
+interface BatchFailed {
   readonly kind: 'failed';
   readonly slab: number;
   readonly message: string;
