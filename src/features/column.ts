@@ -37,11 +37,11 @@ export interface Column {
 }
 
 /** Applies a column's transform to one code and value. */
-export function transform(column: Column, code: number, value: number): number {
+function transform(column: Column, code: number, value: number): number {
   switch (column.op) {
     case OP.hash:
     case OP.cross:
-      return column.offset + (code === 0 ? 0 : 1 + (mix32(code ^ column.seed) % (column.buckets - 1)));
+      return hashColumn(column, code);
     case OP.vocabulary:
       return column.offset + (column.table.get(code) ?? 0);
     case OP.bucketize:
@@ -53,6 +53,11 @@ export function transform(column: Column, code: number, value: number): number {
     default:
       return column.table.get(code) ?? column.fallback;
   }
+}
+
+/** The transform of `hash` and `cross`: a bucket in [1, buckets), 0 for a missing value. */
+export function hashColumn(column: Column, code: number): number {
+  return column.offset + (code === 0 ? 0 : 1 + (mix32(code ^ column.seed) % (column.buckets - 1)));
 }
 
 /** How many of the ascending `boundaries` are ≤ value. */

@@ -1,6 +1,6 @@
 import { combine32 } from '../base/index.js';
 import type { AdColumns, BatchRows, ModelSignature, TensorData, TensorType } from '../contract/index.js';
-import { adCode, type Column, ORIGIN, transform, writeAdColumn, writeRequestColumn } from './column.js';
+import { adCode, type Column, hashColumn, ORIGIN, writeAdColumn, writeRequestColumn } from './column.js';
 import type { SourceRow } from './source-row.js';
 
 /** The columns of one tensor, in row order. */
@@ -68,7 +68,7 @@ export class FeatureProgram {
         if (column.origin === ORIGIN.ad) continue;
         const at = candidateRow * tensor.width + column.position;
         if (column.origin === ORIGIN.request) repeatRequestColumn(column, row, data, at, tensor.width, count);
-        else crossColumn(column, row, adRows.ads, candidates, from, count, data, at, tensor.width);
+        else crossColumn(column, row, adRows.crossCodes[t][c], candidates, from, count, data, at, tensor.width);
       }
     }
   }
@@ -78,13 +78,18 @@ export class FeatureProgram {
 export class AdRows {
   /** One array per candidate tensor, [ads, width]; the pages of ads that are never candidates are never touched. */
   readonly data: readonly TensorData[];
+  /** Per tensor and column: the code of the ad's side of a cross, by ad; empty for other columns. */
+  readonly crossCodes: readonly (readonly Uint32Array[])[];
   private readonly filled: Uint8Array;
 
   constructor(
-    readonly ads: AdColumns,
+    private readonly ads: AdColumns,
     private readonly tensors: readonly TensorProgram[],
   ) {
     this.filled = new Uint8Array(ads.count);
+    this.crossCodes = tensors.map((t) =>
+      t.columns.map((c) => new Uint32Array(c.origin === ORIGIN.cross ? ads.count : 0)),
+    );
     this.data = tensors.map((t) =>
       t.type === 'float32' ? new Float32Array(ads.count * t.width) : new Int32Array(ads.count * t.width),
     );
@@ -95,9 +100,11 @@ export class AdRows {
     this.filled[ad] = 1;
     for (let t = 0; t < this.tensors.length; t++) {
       const { columns, width } = this.tensors[t];
-      for (const column of columns) {
+      for (let c = 0; c < columns.length; c++) {
+        const column = columns[c];
         if (column.origin === ORIGIN.ad)
           writeAdColumn(column, this.ads, ad, this.data[t], ad * width + column.position);
+        else if (column.origin === ORIGIN.cross) this.crossCodes[t][c][ad] = adCode(column.secondSource, this.ads, ad);
       }
     }
   }
@@ -137,7 +144,7 @@ function repeatRequestColumn(
 function crossColumn(
   column: Column,
   row: SourceRow,
-  ads: AdColumns,
+  adCodes: Uint32Array,
   candidates: Int32Array,
   from: number,
   count: number,
@@ -147,7 +154,6 @@ function crossColumn(
 ): void {
   const requestCode = row.codes[column.source];
   for (let i = 0; i < count; i++) {
-    const code = combine32(requestCode, adCode(column.secondSource, ads, candidates[from + i]));
-    data[at + i * width] = transform(column, code, 0);
+    data[at + i * width] = hashColumn(column, combine32(requestCode, adCodes[candidates[from + i]]));
   }
 }
