@@ -6,12 +6,14 @@ import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { benchBatching } from './batching.js';
 import { benchCatalog } from './catalog.js';
+import { benchMicro } from './micro.js';
 import { benchPath } from './path/path.js';
 
 const USAGE = `usage: npm run bench -- [SUITE] [--requests N] [--connections N] [--json FILE]
 
   path       the real server over loopback against the floor: HTTP + JSON.parse + the bare model
   catalog    load time, memory and retrieval time at 10 k, 100 k and 1 M line items
+  micro      the rooms of the hot path one by one
   batching   cost of a row by batch shape; the doorbell
 `;
 
@@ -38,6 +40,8 @@ async function run(suite: string): Promise<object> {
       return benchPath({ requests: whole(values.requests, 300_000), connections });
     case 'catalog':
       return benchCatalog({ sizes: [10_000, 100_000, 1_000_000], requests: whole(values.requests, 2_000) });
+    case 'micro':
+      return benchMicro({});
     case 'batching':
       return benchBatching({});
     default:
