@@ -88,7 +88,7 @@ const creativeShape = fc.oneof(
   },
   // Sizes that hardly repeat end up in the class of rare shapes.
   {
-    weight: 1,
+    weight: 6,
     arbitrary: fc.integer({ min: 1, max: 200 }).map((width) => ({ format: 'banner' as const, width, height: 7 })),
   },
   {
@@ -124,7 +124,7 @@ const lineItem = fc.record({
 /** A valid catalog of up to a few hundred ads. */
 export const catalogArbitrary: fc.Arbitrary<CatalogRecord[]> = fc
   .record({
-    shapes: fc.array(creativeShape, { minLength: 1, maxLength: 90, size: 'max' }),
+    shapes: fc.array(creativeShape, { minLength: 1, maxLength: 250, size: 'max' }),
     campaigns: fc.array(fc.record({ status, flight }), { minLength: 4, maxLength: 4 }),
     lineItems: fc.array(lineItem, { maxLength: 250, size: 'max' }),
   })
