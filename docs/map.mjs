@@ -9,7 +9,14 @@ const END = '<!-- /map -->';
 
 const output = execFileSync(
   process.execPath,
-  ['node_modules/dependency-cruiser/bin/dependency-cruise.mjs', '--config', '.dependency-cruiser.cjs', '--output-type', 'json', 'src'],
+  [
+    'node_modules/dependency-cruiser/bin/dependency-cruise.mjs',
+    '--config',
+    '.dependency-cruiser.cjs',
+    '--output-type',
+    'json',
+    'src',
+  ],
   { encoding: 'utf8', maxBuffer: 64 * 1024 * 1024 },
 );
 
@@ -26,7 +33,8 @@ for (const module of JSON.parse(output).modules) {
     if (!resolved.startsWith('src/')) continue;
     const [from, to] = [place(module.source), place(resolved)];
     // Every room knows contract/ and base/; drawing those arrows would hide the others.
-    if (from !== to && to !== 'contract/' && to !== 'base/') arrows.add(`  ${id(from)}["${from}"] --> ${id(to)}["${to}"]`);
+    if (from !== to && to !== 'contract/' && to !== 'base/')
+      arrows.add(`  ${id(from)}["${from}"] --> ${id(to)}["${to}"]`);
   }
 }
 function id(name) {

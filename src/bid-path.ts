@@ -11,7 +11,7 @@ import { admit, deadlineUs, type TimeBudget } from './admission/index.js';
 import { AuctionResult, runAuction } from './auction/index.js';
 import { type Clock, hashString } from './base/index.js';
 import { type AnswerSink, type BidSlot, SlotPool } from './bid-slot.js';
-import { impressionValueMicros, type PricingMode } from './bidding/index.js';
+import { impressionValueMicros } from './bidding/index.js';
 import type { Calibrator } from './calibration/index.js';
 import type { CatalogView } from './catalog-view.js';
 import {
@@ -22,6 +22,7 @@ import {
   type Imp,
   OUTCOME,
   type Outcome,
+  type PricingMode,
   STAGE,
 } from './contract/index.js';
 import { type AdRows, type FeatureProgram, SourceRow } from './features/index.js';

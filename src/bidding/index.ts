@@ -4,4 +4,4 @@
  * Takes: what an advertiser pays for, how much, and the probabilities. Gives: the value of an impression in integer
  * micros per mille. Owns: nothing. Never: sees a socket, a clock or another candidate. Fails: never.
  */
-export { impressionValueMicros, PRICING_MODES, type PricingMode } from './value.js';
+export { impressionValueMicros } from './value.js';

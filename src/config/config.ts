@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { parse } from 'yaml';
 import { z } from 'zod';
-import { OperatingError } from '../contract/index.js';
+import { OperatingError, PRICING_MODES } from '../contract/index.js';
 
 const port = z.int().min(0).max(65_535);
 const host = z.string().min(1);
@@ -89,7 +89,7 @@ const schema = z
       .prefault({}),
     bidding: z
       .strictObject({
-        mode: z.enum(['pass_through', 'second_price', 'shaded']).default('pass_through'),
+        mode: z.enum(PRICING_MODES).default('pass_through'),
         seat: z.string().min(1).max(64).default('vickrey'),
         /** No single bid is ever higher, whatever a model says. */
         cpm_micros_max: z.int().min(1).max(1e10).default(100_000_000),

@@ -8,7 +8,6 @@
 /** Ad formats; the numbers are OpenRTB's `mtype`. */
 export const FORMAT = { banner: 1, video: 2, audio: 3, native: 4 } as const;
 export type FormatName = keyof typeof FORMAT;
-export const FORMAT_NAMES = Object.keys(FORMAT) as FormatName[];
 
 /** Where the impression is: OpenRTB's mutually exclusive site/app/dooh objects. */
 export const INVENTORY = { none: 0, site: 1, app: 2, dooh: 3 } as const;

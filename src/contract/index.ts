@@ -9,4 +9,5 @@ export * from './batch.js';
 export * from './bid-response.js';
 export * from './operating-error.js';
 export * from './outcome.js';
+export * from './pricing-mode.js';
 export * from './stage.js';

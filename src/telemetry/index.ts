@@ -7,4 +7,4 @@
  */
 export { LatencyHistogram } from './latency-histogram.js';
 export { BidPathMetrics } from './metrics.js';
-export { type Exposition, type Family, MetricsRegistry, type Sample } from './registry.js';
+export { type Family, MetricsRegistry, type Sample } from './registry.js';

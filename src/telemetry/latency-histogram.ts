@@ -21,7 +21,7 @@ export class LatencyHistogram {
 
   record(us: number): void {
     const n = Math.ceil(us) - 1;
-    let bucket = n < 0 ? 0 : n;
+    let bucket = Math.max(n, 0);
     if (n >= 2) {
       const exponent = 31 - Math.clz32(n);
       bucket = 2 * exponent + ((n >> (exponent - 1)) & 1);

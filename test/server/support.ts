@@ -10,7 +10,7 @@ import { DAY_ZERO_MS, DEMO_DAY, DEMO_SEED, ensureDemo, generateRequests } from '
 /** Noon of a day that no model was trained on. */
 export const EPOCH_MS = DAY_ZERO_MS + DEMO_DAY * 86_400_000 + 12 * 3_600_000;
 export const JSON_TYPE = { 'content-type': 'application/json' };
-export const TOKEN = 'a-token-for-the-tests';
+const TOKEN = 'a-token-for-the-tests';
 
 export interface TestServer {
   readonly server: Server;
