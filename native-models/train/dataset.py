@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from encoder import LIST_SOURCES, STRING_SOURCES, Sources
+from encoder import Sources
 
 ROW = np.dtype(
     [("request", "<i4"), ("ad", "<i4"), ("click_p", "<f4"), ("conversion_p", "<f4"), ("clicked", "<i4"), ("converted", "<i4")]
@@ -35,39 +35,23 @@ def read_ads(folder, description):
 
 
 def read_days(folder, description, ads, days):
-    columns = {name: [] for name in description["request_sources"]}
-    rows, clicks = [], []
+    sources, prices, means, rows, clicks = [], [], [], [], []
     base = 0
     for day in days:
-        one = _columns(Path(folder) / f"requests-{day}.jsonl", description["request_sources"])
-        for name, values in one.items():
-            columns[name].append(values)
+        columns = _columns(Path(folder) / f"requests-{day}.jsonl", description["request_sources"])
+        prices.append(np.array(columns.pop("market.price")))
+        means.append(np.array(columns.pop("market.log_mean")))
+        sources.append(Sources(columns))
         for kind, into in (("impressions", rows), ("clicks", clicks)):
             part = np.fromfile(Path(folder) / f"{kind}-{day}.bin", dtype=ROW)
             part["request"] += base
             into.append(part)
-        base += len(one["market.price"])
-    merged = {name: _concatenated(parts) for name, parts in columns.items()}
-    price, mean = merged.pop("market.price"), merged.pop("market.log_mean")
-    return Dataset(Sources(merged), ads, np.concatenate(rows), np.concatenate(clicks), price, mean)
+        base += len(prices[-1])
+    joined = (np.concatenate(parts) for parts in (rows, clicks, prices, means))
+    return Dataset(Sources.stack(sources), ads, *joined)
 
 
 def _columns(path, names):
     with open(path, encoding="utf-8") as file:
         rows = [json.loads(line) for line in file]
-    return {name: _column(name, values) for name, values in zip(names, zip(*rows))}
-
-
-def _column(name, values):
-    if name in STRING_SOURCES or name in LIST_SOURCES:
-        return list(values)
-    return np.array(values, dtype=np.float64 if name in NUMBERS else np.int64)
-
-
-NUMBERS = frozenset({"imp.floor", "ad.bid", "market.price", "market.log_mean"})
-
-
-def _concatenated(parts):
-    if isinstance(parts[0], np.ndarray):
-        return np.concatenate(parts)
-    return [value for part in parts for value in part]
+    return dict(zip(names, zip(*rows)))

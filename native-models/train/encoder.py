@@ -1,7 +1,7 @@
 """The feature transforms, bit for bit those of `src/features/`.
 
 One program (`features.json`) gives the same tensors here at training time and in the server. `FeatureProgram.encode`
-takes columns of source values; `../feature-vectors.json` holds both sides to the same bits.
+takes `Sources`; `../feature-vectors.json` holds both sides to the same bits.
 """
 
 import math
@@ -51,14 +51,10 @@ def combine32(a, b):
 
 
 def hash_integer(values):
-    """Codes of integers, never 0. JavaScript's `| 0` first: the low 32 bits."""
-    low = np.array([int(v) & MASK for v in values], dtype=U32) if _has_big(values) else np.asarray(values).astype(U32)
+    """Codes of integers, never 0. Their low 32 bits count, as JavaScript's `| 0` leaves them."""
+    low = (np.asarray(values, dtype=np.int64) & MASK).astype(U32)
     h = mix32(low ^ U32(0x9E3779B9))
     return np.where(h == 0, U32(1), h)
-
-
-def _has_big(values):
-    return not (isinstance(values, np.ndarray) and values.dtype == np.int64)
 
 
 def hash_string(text):
@@ -87,62 +83,84 @@ def _scramble(k):
 
 
 class Sources:
-    """Columns of source values by name, with their codes and numbers made on first use.
+    """Columns of source values by name, kept as the codes and numbers that transforms read.
 
-    A column is a list with one value a row: str for string sources, list[str] for list sources, int or float for
-    integer sources (a NumPy int64 array is quick), float for number sources.
+    A column is a sequence with one value a row: str for string sources, list[str] for list sources, int for integer
+    sources (a NumPy int64 array is quick), float for number sources.
     """
 
-    def __init__(self, columns):
-        self.columns = columns
-        self.rows = len(next(iter(columns.values()))) if columns else 0
-        self._codes = {}
+    def __init__(self, columns=None):
+        self._codes, self._values, self._lists = {}, {}, {}
+        self.rows = 0
+        for name, column in (columns or {}).items():
+            self.rows = len(column)
+            if name in STRING_SOURCES:
+                self._codes[name] = string_codes(column)
+            elif name in LIST_SOURCES:
+                self._lists[name] = list_codes(column)
+            elif name in INTEGER_SOURCES:
+                self._codes[name] = hash_integer(column)
+                self._values[name] = np.asarray(column, dtype=np.float64)
+            else:
+                self._values[name] = np.asarray(column, dtype=np.float64)
 
     def codes(self, name):
         """uint32 [rows] of a string or integer source; 0 = missing."""
-        if name not in self._codes:
-            self._codes[name] = self._make_codes(name)
         return self._codes[name]
-
-    def _make_codes(self, name):
-        column = self.columns[name]
-        return hash_integer(column) if name in INTEGER_SOURCES else string_codes(column)
 
     def list_codes(self, name, length):
         """uint32 [rows, length] of a list source; 0 where a row has fewer values."""
-        key = (name, length)
-        if key not in self._codes:
-            padded = [(list(values[:length]) + [""] * length)[:length] for values in self.columns[name]]
-            flat = [text for values in padded for text in values]
-            self._codes[key] = string_codes(flat).reshape(self.rows, length)
-        return self._codes[key]
+        have = self._lists[name]
+        codes = np.zeros((self.rows, length), dtype=U32)
+        shared = min(length, have.shape[1])
+        codes[:, :shared] = have[:, :shared]
+        return codes
 
     def values(self, name):
-        """float64 [rows] of an integer or number source; 0 for strings."""
-        if name in STRING_SOURCES or name in LIST_SOURCES:
-            return np.zeros(self.rows)
-        return np.asarray(self.columns[name], dtype=np.float64)
+        """float64 [rows] of an integer or number source."""
+        return self._values[name]
 
     def take(self, rows):
-        """The same columns with only those rows, in that order; codes already made are kept."""
-        taken = Sources({})
-        taken.columns = {k: v[rows] if isinstance(v, np.ndarray) else _Picked(v, rows) for k, v in self.columns.items()}
-        taken.rows = len(rows)
-        taken._codes = {k: v[rows] for k, v in self._codes.items()}
-        return taken
+        """The same columns with only those rows, in that order."""
+        return self._mapped(lambda column: column[rows], len(rows))
+
+    def _mapped(self, change, rows):
+        result = Sources()
+        result.rows = rows
+        for kind in ("_codes", "_values", "_lists"):
+            setattr(result, kind, {name: change(column) for name, column in getattr(self, kind).items()})
+        return result
+
+    @staticmethod
+    def stack(parts):
+        """The rows of all parts, one after the other; the parts have the same columns."""
+        result = Sources()
+        result.rows = sum(part.rows for part in parts)
+        for kind in ("_codes", "_values"):
+            names = getattr(parts[0], kind)
+            setattr(result, kind, {n: np.concatenate([getattr(p, kind)[n] for p in parts]) for n in names})
+        for name in parts[0]._lists:
+            length = max(part._lists[name].shape[1] for part in parts)
+            result._lists[name] = np.concatenate([part.list_codes(name, length) for part in parts])
+        return result
 
 
-class _Picked:
-    """A column seen through row numbers, materialised only if read."""
+def join(requests, request_rows, ads, ad_rows, names):
+    """Of both scopes, the named sources of candidate rows: row i is request `request_rows[i]` with ad `ad_rows[i]`."""
+    joined = Sources()
+    joined.rows = len(request_rows)
+    for side, rows in ((requests, request_rows), (ads, ad_rows)):
+        for kind in ("_codes", "_values", "_lists"):
+            chosen = {n: column[rows] for n, column in getattr(side, kind).items() if n in names}
+            getattr(joined, kind).update(chosen)
+    return joined
 
-    def __init__(self, column, rows):
-        self.column, self.picked = column, rows
 
-    def __iter__(self):
-        return (self.column[row] for row in self.picked)
-
-    def __len__(self):
-        return len(self.picked)
+def list_codes(column):
+    """uint32 [rows, longest], 0 beyond a row's own length."""
+    longest = max((len(values) for values in column), default=0)
+    flat = [text for values in column for text in (*values, *[""] * (longest - len(values)))]
+    return string_codes(flat).reshape(len(column), longest)
 
 
 _known_codes = {}
@@ -159,6 +177,11 @@ def string_codes(texts):
     return codes
 
 
+def known_texts():
+    """Every text encoded so far by its code."""
+    return {code: text for text, code in _known_codes.items()}
+
+
 # --- programs --------------------------------------------------------------------------------------------------------
 
 
@@ -169,19 +192,13 @@ class FeatureProgram:
         self.program = program
         self.tensors = program["tensors"]
 
-    def names(self, scope):
-        return [t["name"] for t in self.tensors if t["scope"] == scope]
+    def sources(self, scope):
+        """Names of the sources that the tensors of a scope read."""
+        columns = [c for t in self.tensors if t["scope"] == scope for c in t["columns"]]
+        return {name for c in columns for name in c.get("sources", [c.get("source")])}
 
-    def width(self, name):
-        tensor = next(t for t in self.tensors if t["name"] == name)
-        return sum(column.get("length", 1) if column.get("source") in LIST_SOURCES else 1 for column in tensor["columns"])
-
-    def encode(self, scope, sources, request_of=None):
-        """Tensors of one scope: {name: [rows, width]}.
-
-        :param sources: request sources for scope "request"; for "candidate" a `Sources` that has both scopes' columns
-            of each candidate row (see `join`).
-        """
+    def encode(self, scope, sources):
+        """Tensors of one scope: {name: [rows, width]}; a candidate tensor may read both scopes, see `join`."""
         return {t["name"]: self._tensor(t, sources) for t in self.tensors if t["scope"] == scope}
 
     def _tensor(self, tensor, sources):
@@ -245,13 +262,3 @@ def code_table(name, items):
 
 def _parsed(name, key):
     return int(key) if name in INTEGER_SOURCES else key
-
-
-def join(requests, request_rows, ads, ad_rows):
-    """Both scopes' sources of candidate rows: row i is request `request_rows[i]` with ad `ad_rows[i]`."""
-    left, right = requests.take(request_rows), ads.take(ad_rows)
-    joined = Sources({})
-    joined.columns = {**left.columns, **right.columns}
-    joined.rows = len(request_rows)
-    joined._codes = {**left._codes, **right._codes}
-    return joined

@@ -7,7 +7,7 @@ import calibrate
 import export
 import graph
 import measure
-from encoder import FeatureProgram
+from encoder import FeatureProgram, known_texts
 from programs import CATEGORY_VALUES, SEGMENT_VALUES, log, number, tensor
 
 SMOOTHING_CLICKS = 12.0
@@ -138,13 +138,14 @@ def vocabulary(source, values, length=None):
 def lookup(train, name):
     rows = train.rows
     sources, of = (train.ads, rows["ad"]) if name.startswith("ad.") else (train.requests, rows["request"])
-    texts, number_of = np.unique(np.array(sources.columns[name]), return_inverse=True)
-    clicks = np.bincount(number_of[of], weights=rows["clicked"], minlength=len(texts))
-    shown = np.bincount(number_of[of], minlength=len(texts))
+    codes, number_of = np.unique(sources.codes(name), return_inverse=True)
+    clicks = np.bincount(number_of[of], weights=rows["clicked"], minlength=len(codes))
+    shown = np.bincount(number_of[of], minlength=len(codes))
     base = rows["clicked"].mean()
     rate = (clicks + SMOOTHING_CLICKS) / (shown + SMOOTHING_CLICKS / base)
-    known = np.flatnonzero((clicks >= LOOKUP_CLICKS_MIN) & (texts != ""))
     odds = np.log(rate / (1 - rate))
-    table = {str(texts[k]): round(float(odds[k]), 4) for k in known}
+    texts = known_texts()
+    known = np.flatnonzero((clicks >= LOOKUP_CLICKS_MIN) & (codes != 0))
+    table = {texts[codes[k]]: round(float(odds[k]), 4) for k in known}
     default = round(float(np.log(base / (1 - base))), 4)
     return {"name": f"click odds of {name}", "source": name, "transform": "lookup", "table": table, "default": default}

@@ -11,13 +11,16 @@ import numpy as np
 import optax
 
 
+INIT = 0.02
+
+
 def two_scope_init(seed, table_rows, dim, request_ids, request_dense, candidate_ids, candidate_dense, sizes):
     """:param sizes: {"bottom", "queries", "top", "last"}: widths"""
     rng = np.random.default_rng(seed)
     x = request_ids * dim + request_dense
     pair = candidate_ids * (dim + sizes["queries"]) + candidate_dense
     return {
-        "table": normal(rng, (table_rows, dim), 0.02),
+        "table": normal(rng, (table_rows, dim), INIT),
         "bottom_w": he(rng, x, sizes["bottom"]),
         "bottom_b": np.zeros(sizes["bottom"], np.float32),
         "query_w": he(rng, x + sizes["bottom"], dim * sizes["queries"]),
@@ -28,7 +31,9 @@ def two_scope_init(seed, table_rows, dim, request_ids, request_dense, candidate_
         "last_w": he(rng, sizes["top"], sizes["last"]),
         "last_b": np.zeros(sizes["last"], np.float32),
         "out_w": he(rng, sizes["last"], 1),
-        "out_b": np.zeros(1, np.float32),
+        "wide_w": he(rng, pair, 1),
+        "wide_context_w": he(rng, x + sizes["bottom"], 1),
+        "wide_context_b": np.zeros(1, np.float32),
     }
 
 
@@ -45,14 +50,15 @@ def two_scope_logits(p, request_ids, request_dense, candidate_ids, candidate_den
     pair = jnp.concatenate([candidate.reshape(rows, -1), dots, candidate_dense], axis=1)
     hidden = jax.nn.relu(pair @ p["top_w"] + x @ p["context_w"] + p["context_b"])
     hidden = jax.nn.relu(hidden @ p["last_w"] + p["last_b"])
+    wide = pair @ p["wide_w"] + x @ p["wide_context_w"] + p["wide_context_b"]
     penalty = jnp.mean(jnp.sum(request**2, axis=1)) + jnp.mean(jnp.sum(candidate**2, axis=(1, 2)))
-    return (hidden @ p["out_w"] + p["out_b"])[:, 0], penalty
+    return (hidden @ p["out_w"] + wide)[:, 0], penalty
 
 
 def plain_init(seed, table_rows, dim, ids, dense, sizes):
     rng = np.random.default_rng(seed)
     return {
-        "table": normal(rng, (table_rows, dim), 0.02),
+        "table": normal(rng, (table_rows, dim), INIT),
         "top_w": he(rng, ids * dim + dense, sizes["top"]),
         "top_b": np.zeros(sizes["top"], np.float32),
         "last_w": he(rng, sizes["top"], sizes["last"]),

@@ -8,7 +8,7 @@ import graph
 import measure
 import nets
 import programs
-from encoder import NUMBER_SOURCES, FeatureProgram, join
+from encoder import FeatureProgram, join
 
 NEGATIVE_RATE = 0.25
 """Share of the non-clicks that pctr_dlrm trains on; the calibration file undoes it (He et al. 2014)."""
@@ -22,19 +22,14 @@ class Encoded:
     def __init__(self, program, data):
         self.program, self.data = FeatureProgram(program), data
         self.request = list(self.program.encode("request", data.requests).values())
-        # Made once per part here, or `join` would make them once per row.
-        for t in self.program.tensors:
-            for column in t["columns"]:
-                for name in column.get("sources", [column.get("source")]) if t["scope"] == "candidate" else ():
-                    if name not in NUMBER_SOURCES:
-                        (data.ads if name.startswith("ad.") else data.requests).codes(name)
+        self.names = self.program.sources("candidate")
 
     def candidate(self, rows):
         """Candidate tensors of those impression rows."""
         parts = []
         for at in range(0, len(rows), ENCODE_ROWS):
             some = rows[at : at + ENCODE_ROWS]
-            both = join(self.data.requests, some["request"], self.data.ads, some["ad"])
+            both = join(self.data.requests, some["request"], self.data.ads, some["ad"], self.names)
             parts.append(list(self.program.encode("candidate", both).values()))
         return [np.concatenate(column) for column in zip(*parts)]
 
