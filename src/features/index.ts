@@ -9,4 +9,4 @@
 export { compileProgram } from './compile.js';
 export { type AdRows, FeatureProgram } from './program.js';
 export { SourceRow } from './source-row.js';
-export { AD_SOURCES, adSourceValues, REQUEST_SOURCES, requestSourceValues } from './sources.js';
+export { AD_SOURCES, adSourceValues, REQUEST_SOURCES, requestSourceValues, type SourceValue } from './sources.js';
