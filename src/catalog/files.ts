@@ -1,7 +1,7 @@
 import { closeSync, openSync, readdirSync, readFileSync, readSync, statSync } from 'node:fs';
 import { extname, join } from 'node:path';
 import { parseDocument } from 'yaml';
-import { DOCUMENT_BYTES_MAX, LINE_BYTES_MAX } from './limits.js';
+import { DOCUMENT_BYTES_MAX, LINE_BYTES_MAX, YAML_ALIASES_MAX } from './limits.js';
 import { DOCUMENT_ARRAYS, type RecordKind, SCHEMA } from './schema.js';
 import type { RecordStore } from './store.js';
 
@@ -144,13 +144,13 @@ function parse(text: string, name: string, store: RecordStore): unknown {
 function parseYaml(text: string, name: string, store: RecordStore): unknown {
   try {
     const document = parseDocument(text);
-    if (document.errors.length === 0) return document.toJS();
+    if (document.errors.length === 0) return document.toJS({ maxAliasCount: YAML_ALIASES_MAX });
     for (const error of document.errors) {
       const line = error.linePos?.[0].line;
       store.problems.add(line === undefined ? name : `${name}:${line}`, `Not YAML: ${error.message.split('\n')[0]}`);
     }
   } catch (error) {
-    // Nested too deeply for the parser's stack, or more than the hundred aliases that it agrees to expand.
+    // Nested too deeply for the parser's stack, or a bomb of aliases.
     store.problems.add(name, `Not YAML: ${(error as Error).message}`);
   }
   return undefined;

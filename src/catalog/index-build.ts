@@ -2,6 +2,7 @@ import type { CompiledAds } from './ads.js';
 import { DIMENSION, DIMENSION_COUNT, FIRST_LIST_DIMENSION } from './dimensions.js';
 import { newShared } from './growable.js';
 import { DENSE, MERGED, type TargetingIndex } from './layout.js';
+import { INDEX_NUMBERS_MAX, LimitReached } from './limits.js';
 import { CountryChoice, type Partitions, partitionAds } from './partitions.js';
 import { classifyShapes } from './shapes.js';
 import type { RecordStore } from './store.js';
@@ -120,6 +121,9 @@ class ListBuilder {
           else postings += listLength[list];
         }
       }
+    }
+    if (Math.max(words, postings) > INDEX_NUMBERS_MAX) {
+      throw new LimitReached(`an index of ${words} words and ${postings} postings, more than ${INDEX_NUMBERS_MAX}`);
     }
     this.words = newShared(Int32Array, words);
     this.postings = newShared(Int32Array, postings);

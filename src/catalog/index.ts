@@ -7,5 +7,5 @@
  * Never   scores or prices, touches money, or changes a snapshot that somebody holds
  * Fails   a bad catalog is refused with every finding as OperatingError `VK_CATALOG_INVALID`; the old snapshot stays
  */
-export { Catalog, type CatalogOptions, type LoadReport, snapshotOfRecords } from './catalog.js';
-export type { Advertiser, Campaign, CatalogRecord, Creative, LineItem, Targeting } from './schema.js';
+export { Catalog, type LoadReport, snapshotOfRecords } from './catalog.js';
+export type { Campaign, CatalogRecord, Creative, LineItem, Targeting } from './schema.js';

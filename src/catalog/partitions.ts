@@ -7,7 +7,7 @@ import { ENTRIES_MAX, LimitReached } from './limits.js';
  * An ad that includes at most this many countries gets an entry in each; one with more is checked like one with none.
  * Eight entries of an ad cost what one line of its markup does.
  */
-export const COUNTRIES_PER_AD_MAX = 8;
+const COUNTRIES_PER_AD_MAX = 8;
 
 export interface Partitions {
   readonly entryCount: number;

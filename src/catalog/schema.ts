@@ -1,15 +1,15 @@
 import { z } from 'zod';
 
 /** The longest id, name, domain or targeting value, in UTF-16 units. */
-export const TEXT_UNITS_MAX = 256;
+const TEXT_UNITS_MAX = 256;
 /** The longest ad markup, in UTF-16 units: four times what exchanges commonly accept. */
-export const MARKUP_UNITS_MAX = 65_536;
+const MARKUP_UNITS_MAX = 65_536;
 /** Values in one include or exclude list: enough for the site list of a large buyer. */
-export const TARGETING_VALUES_MAX = 10_000;
+const TARGETING_VALUES_MAX = 10_000;
 /** Creatives of one line item. */
-export const CREATIVES_PER_LINE_ITEM_MAX = 256;
+const CREATIVES_PER_LINE_ITEM_MAX = 256;
 /** The dearest bid: one million units of the account currency. Sums of such bids stay exact in a float64. */
-export const BID_MICROS_MAX = 1e12;
+const BID_MICROS_MAX = 1e12;
 
 const text = z.string().min(1).max(TEXT_UNITS_MAX);
 const status = z.enum(['active', 'paused']);

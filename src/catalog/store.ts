@@ -23,7 +23,7 @@ const floats = () => new NumberList(Float64Array);
 /** No record has the id. */
 export const MISSING = -1;
 /** A record has the id, but the schema refused it: references to it are no further problem. */
-export const BROKEN = -2;
+const BROKEN = -2;
 
 /** Where each record of one kind came from, and the way from its id to its number. */
 class Register {

@@ -15,7 +15,9 @@ export interface TextColumns {
  * heap: an open-addressing table of numbers points into one block of bytes.
  */
 export class TextTable {
-  private bytes = Buffer.alloc(1 << 16);
+  /** Grows in place: a copy of all markup at its last doubling would be the loader's largest piece of memory. */
+  private readonly memory = new SharedArrayBuffer(1 << 16, { maxByteLength: TEXT_BYTES_MAX });
+  private bytes = Buffer.from(this.memory);
   private used = 0;
   private readonly starts = new NumberList(Uint32Array);
   /** `hashString` of each text: the table's own hash, and the code that feature programs want. */
@@ -55,10 +57,9 @@ export class TextTable {
     return this.bytes.toString('utf8', this.starts.get(text), this.starts.get(text + 1));
   }
 
+  /** Hands over the bytes themselves; the table takes no further text. */
   toShared(): TextColumns {
-    const bytes = new Uint8Array(new SharedArrayBuffer(this.used));
-    bytes.set(this.bytes.subarray(0, this.used));
-    return { bytes, starts: this.starts.toShared() };
+    return { bytes: new Uint8Array(this.memory, 0, this.used), starts: this.starts.toShared() };
   }
 
   private append(code: number, byteLength: number): number {
@@ -74,9 +75,8 @@ export class TextTable {
     const most = this.used + text.length * 3;
     if (most > this.bytes.length) {
       if (most > TEXT_BYTES_MAX) throw new LimitReached(`more than ${TEXT_BYTES_MAX} bytes of distinct texts`);
-      const grown = Buffer.alloc(Math.min(TEXT_BYTES_MAX, Math.max(most, this.bytes.length * 2)));
-      grown.set(this.bytes.subarray(0, this.used));
-      this.bytes = grown;
+      this.memory.grow(Math.min(TEXT_BYTES_MAX, Math.max(most, this.memory.byteLength * 2)));
+      this.bytes = Buffer.from(this.memory);
     }
     return encoder.encodeInto(text, this.bytes.subarray(this.used)).written;
   }

@@ -68,6 +68,16 @@ test.each([
   expect(report.bytes.total).toBe(report.bytes.columns + report.bytes.texts + report.bytes.index);
 });
 
+test('an anchor of a YAML document may be used a thousand times', async () => {
+  const { line_items = [], ...rest } = asDocument(smallCatalog());
+  const item = (id: string, targeting: string) =>
+    `  - { ${JSON.stringify({ ...line_items[0], id }).slice(1, -1)}, targeting: ${targeting} }\n`;
+  const items = Array.from({ length: 1000 }, (_, i) => item(`i${i}`, '*shared'));
+  const first = item('first', '&shared { country: [USA] }');
+  write('a.yaml', `${stringify(rest)}line_items:\n${first}${items.join('')}`);
+  expect((await Catalog.load(directory)).report.lineItems).toBe(1001);
+});
+
 test.each<[string, string, string, RegExp]>([
   ['a line that is not JSON', 'a.jsonl', '{"kind":\n', /^a\.jsonl:1: Not JSON: /],
   ['a line without kind', 'a.jsonl', '\n{"id":"a"}\n', /^a\.jsonl:2: kind: Must be one of advertiser, campaign/],
