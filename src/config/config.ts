@@ -65,7 +65,7 @@ const schema = z
           .min(1)
           .max(256)
           .default(Math.max(1, availableParallelism() - 1)),
-        /** Batches of a model that can exist at once. Default: workers + 3 (one open, two closed and waiting). */
+        /** Batches of a model that can exist at once. Default: workers + 10, see inference/limits.ts. */
         slabs_per_model: z.int().min(2).max(64).optional(),
         /** A batch that takes longer counts as a crashed worker. */
         batch_timeout_ms: z.int().min(10).max(60_000).default(2_000),

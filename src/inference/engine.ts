@@ -39,7 +39,7 @@ export interface EngineOptions {
   readonly models: readonly EngineModel[];
   /** Threads, each with its own session of every model. */
   readonly workers: number;
-  /** Batches of a model that may exist at once; default workers + 3, see `slabsPerModelDefault`. */
+  /** Batches of a model that may exist at once; default workers + 10, see `slabsPerModelDefault`. */
   readonly slabsPerModel?: number;
   /** A worker whose batch takes longer is given up. */
   readonly batchTimeoutUs: number;

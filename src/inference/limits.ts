@@ -9,12 +9,13 @@ export const ROWS_MAX = 65_536;
 export const WORKERS_MAX = 256;
 
 /**
- * Slabs a model needs so that nobody waits for memory before waiting for a worker: one in flight per worker, one whose
- * scores are being handed out (its tickets may reserve again meanwhile), one open, and one that is full and waits.
- * More slabs would only be a longer queue, and a queue longer than one batch misses deadlines.
+ * Slabs of a model: one in flight per worker, one whose scores are being handed out (its tickets may reserve again
+ * meanwhile), one open, and eight that are full and wait. Eight take a burst of 256 requests, and on one worker run in
+ * about 6 ms: what would come too late all the same is refused by admission, which knows the queue. With one waiting slab
+ * a burst from 256 connections was refused half-way, long before any deadline was near.
  */
 export function slabsPerModelDefault(workers: number): number {
-  return workers + 3;
+  return workers + 10;
 }
 export const SLABS_PER_MODEL_MAX = 1024;
 /** Models times slabs: a slab id is one integer on the wire to the workers. */
