@@ -24,8 +24,8 @@ export interface DatasetOptions {
 
 /** Further candidates of each imp that are only looked at for a click, see `moreClicks`. */
 const CLICK_TRIES_PER_IMP = 12;
-/** Above every click probability of the market; what `moreClicks` divides by. */
-const CLICK_PROBABILITY_MAX = 0.3;
+/** Above the click probabilities of the market (0.61 was the largest of ten million); what `moreClicks` divides by. */
+const CLICK_PROBABILITY_MAX = 0.8;
 
 /**
  * Writes training data: what a bidder would have logged that shows its own candidates at random, and beside it the

@@ -88,6 +88,8 @@ def two_scope(name, p, widths, note, path):
     x = g.node("Concat", [x, hidden], axis=1)
     query = g.node("Gather", [g.dense(x, "query", p["query_w"], p["query_b"]), inputs[4]])
     context = g.node("Gather", [g.dense(x, "context", p["context_w"], p["context_b"]), inputs[4]])
+    wide_context = g.dense(x, "wide_context", p["wide_context_w"], p["wide_context_b"])
+    wide_context = g.node("Gather", [wide_context, inputs[4]])
     # N rows.
     candidate = g.node("Gather", [table, inputs[2]])
     dots = g.node("MatMul", [candidate, g.reshape(query, -1, dim, queries)])
@@ -96,10 +98,11 @@ def two_scope(name, p, widths, note, path):
         [g.reshape(candidate, -1, candidate_ids * dim), g.reshape(dots, -1, candidate_ids * queries), inputs[3]],
         axis=1,
     )
-    # The context is the bias of the first layer, one per row: Gemm adds it on the way.
+    # What the request says is a bias, one per row: Gemm adds it on the way.
     top = g.relu(g.node("Gemm", [pair, g.constant("top_w", p["top_w"]), context]))
     last = g.relu(g.dense(top, "last", p["last_w"], p["last_b"]))
-    g.reshape(g.dense(last, "out", p["out_w"], p["out_b"]), -1, output="logit")
+    wide = g.node("Gemm", [pair, g.constant("wide_w", p["wide_w"]), wide_context])
+    g.reshape(g.node("Gemm", [last, g.constant("out_w", p["out_w"]), wide]), -1, output="logit")
     g.save(path, "logit", note)
 
 

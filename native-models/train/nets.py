@@ -11,7 +11,8 @@ import numpy as np
 import optax
 
 
-INIT = 0.02
+INIT = 0.05
+"""Deviation of fresh embeddings: smaller ones learn products late, larger ones stay noise where an id is rare."""
 
 
 def two_scope_init(seed, table_rows, dim, request_ids, request_dense, candidate_ids, candidate_dense, sizes):

@@ -82,7 +82,7 @@ def pctr_dlrm():
     request_dense = [log("imp.floor"), log("imp.width", 0.2), log("imp.height", 0.2)]
     candidate_ids = [
         t.hash("ad.advertiser", 2048),
-        t.hash("ad.creative", 16384),
+        t.hash("ad.creative", 8192),
         t.vocabulary("ad.category", CATEGORY_VALUES),
         t.vocabulary("ad.format", [1, 2, 3, 4]),
         t.hash("ad.size", 128),

@@ -123,8 +123,8 @@ def two_scope_feed(request, candidate, rows):
 
 def pctr_dlrm(data, folder, seed, quick, say):
     program, table_rows = programs.pctr_dlrm()
-    sizes = {"bottom": 128, "queries": 4, "top": 64, "last": 32}
-    training = {"rate": 2e-3, "decay": 3e-5, "batch": 4096, "epochs": 4, "negative_rate": NEGATIVE_RATE}
+    sizes = {"bottom": 64, "queries": 8, "top": 64, "last": 32}
+    training = {"rate": 1.2e-2, "decay": 1e-4, "batch": 2048, "epochs": 2, "negative_rate": NEGATIVE_RATE}
     return two_scope_model(
         "pctr_dlrm", program, table_rows, 16, sizes, data, lambda d: d.rows, "clicked", training, folder, seed, quick, say
     )  # fmt: skip
@@ -133,7 +133,7 @@ def pctr_dlrm(data, folder, seed, quick, say):
 def pcvr(data, folder, seed, quick, say):
     program, table_rows = programs.pcvr()
     sizes = {"bottom": 64, "queries": 4, "top": 64, "last": 32}
-    training = {"rate": 2e-3, "decay": 1e-4, "batch": 4096, "epochs": 3, "negative_rate": 1.0}
+    training = {"rate": 8e-3, "decay": 1e-4, "batch": 2048, "epochs": 2, "negative_rate": 1.0}
 
     def clicked(d):
         return np.concatenate([d.rows[d.rows["clicked"] > 0], d.clicks])

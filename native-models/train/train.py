@@ -14,7 +14,7 @@ import rankers
 from dataset import read_ads, read_days, read_description
 
 SEED = 20260105
-CALIBRATION_DAYS = 4
+CALIBRATION_DAYS = 8
 TEST_DAYS = 2
 MODELS = {"pctr_dlrm": rankers.pctr_dlrm, "pctr_gbm": gbm.pctr_gbm, "pcvr": rankers.pcvr, "win_price": rankers.win_price}
 
