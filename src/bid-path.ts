@@ -11,7 +11,7 @@ import { admit, deadlineUs, type TimeBudget } from './admission/index.js';
 import { AuctionResult, runAuction } from './auction/index.js';
 import { type Clock, hashString } from './base/index.js';
 import { type AnswerSink, type BidSlot, SlotPool } from './bid-slot.js';
-import { impressionValueMicros } from './bidding/index.js';
+import { type CurrencyRates, impressionValueMicros } from './bidding/index.js';
 import type { Calibrator } from './calibration/index.js';
 import type { CatalogView } from './catalog-view.js';
 import {
@@ -40,10 +40,10 @@ export interface RoleModel {
 
 export interface BidPathSettings {
   readonly mode: PricingMode;
+  /** Least price of any bid, micros per mille of the account currency, > 0. */
+  readonly reserveMicros: number;
   readonly cpmMicrosMax: number;
-  readonly accountCurrency: string;
-  /** Value of one unit of a currency in the account currency, the account currency included. */
-  readonly rates: ReadonlyMap<string, number>;
+  readonly rates: CurrencyRates;
   readonly candidatesPerImpMax: number;
   readonly requestsInFlightMax: number;
   readonly time: TimeBudget;
@@ -154,7 +154,10 @@ export class BidPath implements EngineListener {
   private findCandidates(slot: BidSlot): Outcome {
     const { request } = slot;
     const view = slot.view!;
-    if (!this.chooseCurrency(slot)) return OUTCOME.currency;
+    const { rates } = this.settings;
+    slot.responseCurrency = rates.choose(request.currencies);
+    if (slot.responseCurrency === '') return OUTCOME.currency;
+    slot.responseRate = 1 / rates.rateOf(slot.responseCurrency);
     const epochMs = this.parts.clock.epochMs();
     slot.hourOfWeek = hourOfWeek(epochMs, request.utcOffsetMinutes);
     const { goal } = view.snapshot.ads;
@@ -171,7 +174,8 @@ export class BidPath implements EngineListener {
         if (imp.formatMask !== 0) why = obstacle;
         continue;
       }
-      slot.reserveMicros[i] = Math.ceil(imp.floorMicros * this.rateOf(imp.floorCurrency));
+      const floorMicros = Math.ceil(imp.floorMicros * rates.rateOf(imp.floorCurrency));
+      slot.reserveMicros[i] = Math.max(floorMicros, this.settings.reserveMicros);
       const limit = this.settings.candidatesPerImpMax;
       const count = view.snapshot.find(request, imp, slot.hourOfWeek, epochMs, slot.candidates, end, limit);
       if (count === 0) why = OUTCOME.no_candidate;
@@ -193,28 +197,8 @@ export class BidPath implements EngineListener {
   private obstacleOf(imp: Imp): Outcome {
     if (imp.formatMask === 0) return OUTCOME.unbiddable_imps;
     if (imp.privateAuction) return OUTCOME.private_auction;
-    if (imp.floorMicros > 0 && this.rateOf(imp.floorCurrency) === 0) return OUTCOME.currency;
+    if (imp.floorMicros > 0 && this.settings.rates.rateOf(imp.floorCurrency) === 0) return OUTCOME.currency;
     return OUTCOME.bid;
-  }
-
-  /** Value of one unit in the account currency; 0 = no rate, which never means 1:1. */
-  private rateOf(currency: string): number {
-    return this.settings.rates.get(currency) ?? 0;
-  }
-
-  /** The account currency where the request allows it, else the first allowed one that has a rate. */
-  private chooseCurrency(slot: BidSlot): boolean {
-    const { currencies } = slot.request;
-    const { accountCurrency } = this.settings;
-    let chosen = currencies.length === 0 ? 'USD' : '';
-    for (const currency of currencies) {
-      if (currency === accountCurrency) chosen = currency;
-      else if (chosen === '' && this.rateOf(currency) > 0) chosen = currency;
-    }
-    const rate = this.rateOf(chosen);
-    slot.responseCurrency = chosen;
-    slot.responseRate = rate === 0 ? 0 : 1 / rate;
-    return rate > 0;
   }
 
   /** Takes seats in the open batches, then writes one request row per imp and its candidate rows into each. */

@@ -37,7 +37,7 @@ export class BidSlot {
   responseCurrency = '';
 
   readonly impStart = new Int32Array(IMPS_MAX + 1);
-  /** Floor per imp in micros of the account currency. */
+  /** Per imp, in micros of the account currency: the higher of its floor and the configured reserve. */
   readonly reserveMicros = new Float64Array(IMPS_MAX);
   candidateCount = 0;
   readonly candidates = new Int32Array(CANDIDATES_MAX);

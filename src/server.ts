@@ -9,6 +9,7 @@ import type { Logger } from 'pino';
 import { type Clock, systemClock } from './base/index.js';
 import { BidPath, type BidPathSettings, type RoleModel } from './bid-path.js';
 import { CANDIDATES_MAX } from './bid-slot.js';
+import { CurrencyRates } from './bidding/index.js';
 import { type Calibrator, compileCalibration } from './calibration/index.js';
 import { Catalog, type LoadReport } from './catalog/index.js';
 import { catalogView } from './catalog-view.js';
@@ -63,7 +64,7 @@ export async function startServer(config: Config, log: Logger, clock: Clock = sy
   const repository = loadRepository(config.models.repository);
   const pctr = loadModel(repository, config.models.pctr, 'pctr');
   const pcvr = loadModel(repository, config.models.pcvr, 'pcvr');
-  const models = [...new Set([pctr, pcvr])].map(engineModel);
+  const models = [pctr, pcvr].map(engineModel);
 
   const catalog = await Catalog.load(config.catalog.directory, { clock });
   let view = catalogView(catalog.snapshot, pctr.program, pcvr.program);
@@ -199,9 +200,9 @@ function bidPathSettings(config: Config): BidPathSettings {
   const { bidding, limits, time } = config;
   return {
     mode: bidding.mode,
+    reserveMicros: bidding.reserve_cpm_micros,
     cpmMicrosMax: bidding.cpm_micros_max,
-    accountCurrency: bidding.account_currency,
-    rates: new Map([...Object.entries(bidding.rates), [bidding.account_currency, 1]]),
+    rates: new CurrencyRates(bidding.account_currency, bidding.rates),
     candidatesPerImpMax: limits.candidates_per_imp_max,
     requestsInFlightMax: limits.requests_in_flight_max,
     time: {

@@ -91,6 +91,8 @@ const schema = z
       .strictObject({
         mode: z.enum(PRICING_MODES).default('pass_through'),
         seat: z.string().min(1).max(64).default('vickrey'),
+        /** Least price of any bid, per mille; what a lone bidder pays in mode `second_price`. */
+        reserve_cpm_micros: z.int().min(1).max(1e9).default(10_000),
         /** No single bid is ever higher, whatever a model says. */
         cpm_micros_max: z.int().min(1).max(1e10).default(100_000_000),
         account_currency: z
@@ -108,6 +110,10 @@ const schema = z
     if (config.bidding.mode === 'shaded') {
       say(['bidding', 'mode'], "'shaded' is not available yet: use 'pass_through' or 'second_price'");
     }
+    if (config.bidding.reserve_cpm_micros > config.bidding.cpm_micros_max) {
+      say(['bidding', 'reserve_cpm_micros'], 'is above cpm_micros_max');
+    }
+    if (config.models.pctr === config.models.pcvr) say(['models', 'pcvr'], 'is the same model as pctr');
     if (config.time.tmax_ms_default > config.time.tmax_ms_max) {
       say(['time', 'tmax_ms_default'], 'is above tmax_ms_max');
     }

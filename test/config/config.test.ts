@@ -34,6 +34,8 @@ describe('configuration', () => {
     ['a value out of bounds', 'http: { port: 70000 }', /http\.port/],
     ['shaded, until it exists', 'bidding: { mode: shaded }', /bidding\.mode.*not available yet/],
     ['limits that contradict each other', 'time: { tmax_ms_default: 3000 }', /tmax_ms_default: is above tmax_ms_max/],
+    ['one model in two roles', 'models: { pctr: a, pcvr: a }', /models\.pcvr: is the same model/],
+    ['a reserve above the ceiling', 'bidding: { reserve_cpm_micros: 9000, cpm_micros_max: 10 }', /reserve_cpm_micros/],
     ['broken YAML', 'http: [', /config\.yaml/],
   ])('refuses %s', (_name, yaml, message) => expect(() => load(yaml)).toThrow(message));
 
