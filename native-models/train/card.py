@@ -6,6 +6,7 @@ ROLES = {
     "pcvr": "P(conversion | click), a small two-scope ranker. The bid path's `pcvr`, for line items that pay per action.",
     "win_price": "The market price of an imp: mean of the natural log of the highest competing bid, USD CPM.",
 }
+ADS = "Ads are a random few of the candidates that the server's own catalog finds for each imp."
 NOTES = {
     "pctr_dlrm": "Users are not a feature: people differ by an effect that no feature shows, and ids would only be memorised.",
     "pctr_gbm": "Lookup tables hold smoothed click log-odds of the training days; the graph counts category and interest matches.",
@@ -31,7 +32,7 @@ def write(folder, name, facts):
         "## Data",
         f"The market in a box, seed {market['seed']}, {market['line_items']} line items: trained on days {days['train']} "
         f"({facts['trained_rows']:,} rows), calibrated on days {days['calibration']}, judged below on days {days['test']}. "
-        "Ads are a random few of the candidates that the server's own catalog finds for each imp.",
+        + ("A row is an imp." if "price" in facts else ADS),
         "",
         "## Shape",
         f"{facts['kind']}, {facts['parameters']:,} parameters, {facts['bytes'] / 1024:.0f} KiB; "
