@@ -87,7 +87,7 @@ export function writeCatalog(dir: string, seed: number, lineItems: number): void
 }
 
 /** Writes one day's requests, one OpenRTB JSON a line. */
-export function writeRequests(path: string, seed: number, day: number, count: number): void {
+function writeRequests(path: string, seed: number, day: number, count: number): void {
   const file = new LineFile(path);
   for (const request of generateRequests({ seed, day, count })) file.write(request.body);
   file.close();

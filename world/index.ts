@@ -6,18 +6,14 @@
  * Owns: the files it writes, nothing else. Never: is imported by src/, looks at the clock, draws unseeded chance.
  * Fails: only where the file system does.
  */
-export { type CatalogOptions, catalogCounts, generateCatalog } from './catalog.js';
+export { catalogCounts, generateCatalog } from './catalog.js';
 export {
   DEMO_DAY,
   DEMO_LINE_ITEMS,
   DEMO_SEED,
-  type Demo,
-  type DemoOptions,
   ensureDemo,
-  WORLD_VERSION,
   writeCatalog,
-  writeRequests,
 } from './demo.js';
 export { Random, STREAM } from './random.js';
-export { DAY_ZERO_MS, generateRequests, type RequestOptions, type WorldRequest } from './requests.js';
+export { DAY_ZERO_MS, generateRequests } from './requests.js';
 export { type AdFacts, adFacts, ImpTruth, MARKET_SIGMA, Market } from './truth.js';
