@@ -99,7 +99,6 @@ export const STREAM = {
   creative: 3,
   lineItem: 4,
   place: 5,
-  publisher: 6,
   user: 7,
   request: 8,
   impression: 9,

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes everything under native-models/ anew: data set, models, calibration, cards, vectors. About ten minutes on two
+# Makes everything under native-models/ anew: data set, models, calibration, cards, vectors. About six minutes on two
 # cores. Needs Node 20 (npm ci done), Python 3.11 and a package index. Extra arguments go to train.py.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
