@@ -115,7 +115,7 @@ async function makeCases(catalogDirectory: string): Promise<Record<string, () =>
         values[i] = impressionValueMicros(goal[ads[i]], bidMicros[ads[i]], probabilities[i], 0.05, 1e8);
       }
     },
-    auction: () => runAuction(values, ads, 0, count, 100_000, next(), result),
+    auction: () => runAuction(values, ads, snapshot.ads.advertiserCode, 0, count, 100_000, next(), result),
     'reply, encoded': () => encoder.encode(requests[next()], [offer], 1, snapshot, 'USD'),
   };
 }

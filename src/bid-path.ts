@@ -134,7 +134,10 @@ export class BidPath implements EngineListener {
 
     slot.deadlineUs = deadlineUs(slot.arrivalUs, request.tmaxMs, this.settings.time);
     const rowsMax = request.impCount * this.settings.candidatesPerImpMax;
-    const admitted = admit(decodedUs, slot.deadlineUs, this.engine.estimateUs(this.pctr.model, rowsMax));
+    // An idle engine takes a request whatever its cost model says: only a batch that runs can correct the model, and
+    // after a slow phase (a throttled processor) an estimate that nobody corrects would refuse everything for good.
+    const estimateUs = this.engine.idle ? 0 : this.engine.estimateUs(this.pctr.model, rowsMax);
+    const admitted = admit(decodedUs, slot.deadlineUs, estimateUs);
     const admittedUs = clock.nowUs();
     metrics.stages[STAGE.admission].record(admittedUs - decodedUs);
     if (admitted !== OUTCOME.bid) return admitted;
@@ -174,8 +177,10 @@ export class BidPath implements EngineListener {
         if (imp.formatMask !== 0) why = obstacle;
         continue;
       }
-      const floorMicros = Math.ceil(imp.floorMicros * rates.rateOf(imp.floorCurrency));
-      slot.reserveMicros[i] = Math.max(floorMicros, this.settings.reserveMicros);
+      slot.reserveMicros[i] = Math.max(
+        rates.floorInAccount(imp.floorMicros, imp.floorCurrency),
+        this.settings.reserveMicros,
+      );
       const limit = this.settings.candidatesPerImpMax;
       const count = view.snapshot.find(request, imp, slot.hourOfWeek, epochMs, slot.candidates, end, limit);
       if (count === 0) why = OUTCOME.no_candidate;
@@ -201,20 +206,23 @@ export class BidPath implements EngineListener {
     return OUTCOME.bid;
   }
 
-  /** Takes seats in the open batches, then writes one request row per imp and its candidate rows into each. */
+  /**
+   * Takes seats in the open batches, then writes one request row per imp and its candidate rows into each. A seat that
+   * was taken is written even where the other was refused: unwritten rows could spoil the batch for its neighbours.
+   */
   private writeRows(slot: BidSlot): Outcome {
     const { request } = slot;
     const view = slot.view!;
     const { pctr, pcvr, row, pctrSeat, pcvrSeat } = this;
     const scoresActions = slot.actionCount > 0;
     if (!this.takeSeat(slot, pctr, slot.candidateCount, pctrSeat)) return OUTCOME.overloaded;
-    if (scoresActions && !this.takeSeat(slot, pcvr, slot.actionCount, pcvrSeat)) return OUTCOME.overloaded;
+    const actionsSeated = scoresActions && this.takeSeat(slot, pcvr, slot.actionCount, pcvrSeat);
     for (let i = 0; i < request.impCount; i++) {
       row.fill(request, request.imps[i], slot.hourOfWeek);
       writeImp(pctr.program, view.pctrRows, row, pctrSeat, slot.candidates, slot.impStart, i);
-      if (scoresActions) writeImp(pcvr.program, view.pcvrRows, row, pcvrSeat, slot.actionAds, slot.actionImpStart, i);
+      if (actionsSeated) writeImp(pcvr.program, view.pcvrRows, row, pcvrSeat, slot.actionAds, slot.actionImpStart, i);
     }
-    return OUTCOME.bid;
+    return actionsSeated === scoresActions ? OUTCOME.bid : OUTCOME.overloaded;
   }
 
   private takeSeat(slot: BidSlot, role: RoleModel, candidateRows: number, seat: Seat): boolean {
@@ -261,6 +269,8 @@ export class BidPath implements EngineListener {
   private afterTicket(slot: BidSlot): void {
     if (slot.ticketsOut > 0) return;
     if (slot.answered) this.pool.giveBack(slot);
+    // Before the outcome of the batch: the engine also gives up batches whose deadlines have all passed.
+    else if (this.parts.clock.nowUs() >= slot.deadlineUs) this.refuse(slot, OUTCOME.deadline_missed);
     else if (slot.inferenceFailed) this.refuse(slot, OUTCOME.inference_failed);
     else this.complete(slot);
   }
@@ -304,7 +314,16 @@ export class BidPath implements EngineListener {
     for (let i = 0; i < request.impCount; i++) {
       const from = slot.impStart[i];
       const count = slot.impStart[i + 1] - from;
-      runAuction(valueMicros, candidates, from, count, slot.reserveMicros[i], seed + i, this.result);
+      runAuction(
+        valueMicros,
+        candidates,
+        ads.advertiserCode,
+        from,
+        count,
+        slot.reserveMicros[i],
+        seed + i,
+        this.result,
+      );
       if (this.result.winner >= 0) this.offer(slot, i, candidates[this.result.winner]);
     }
     metrics.stages[STAGE.auction].record(clock.nowUs() - pricedUs);
@@ -340,7 +359,11 @@ export class BidPath implements EngineListener {
     const { clock, metrics } = this.parts;
     const startUs = clock.nowUs();
     slot.answered = true;
-    slot.sink!.answer(outcome, body);
+    try {
+      slot.sink!.answer(outcome, body);
+    } catch (bug) {
+      this.parts.onBug(bug);
+    }
     const endUs = clock.nowUs();
     metrics.stages[STAGE.reply].record(endUs - startUs);
     metrics.recordAnswer(outcome, endUs - slot.arrivalUs);

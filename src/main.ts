@@ -16,22 +16,22 @@ signals:     SIGHUP reloads the catalog; SIGTERM and SIGINT drain and exit 0
 `;
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({ options: { config: { type: 'string', default: '' }, help: { type: 'boolean' } } });
+  const values = readArguments();
   if (values.help) {
     process.stdout.write(USAGE);
     return;
   }
   const config = loadConfig(values.config, process.env);
   const log = pino({ level: config.log_level });
+  // A reload that is asked for while the first load is still running has nothing to do yet, and must not kill us.
+  process.once('SIGHUP', () => {});
   const startedMs = performance.now();
   const server = await startServer(config, log);
   process.stdout.write(report(config, server, performance.now() - startedMs));
 
   process.on('SIGHUP', () => {
-    server.reloadCatalog().catch((error) => {
-      const findings = error instanceof OperatingError ? error.details : [];
-      log.error({ err: error, findings }, 'the catalog was refused; the old one stays');
-    });
+    // A refusal is logged where it happens.
+    server.reloadCatalog().catch(() => {});
   });
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     process.on(signal, () => {
@@ -43,6 +43,14 @@ async function main(): Promise<void> {
         },
       );
     });
+  }
+}
+
+function readArguments() {
+  try {
+    return parseArgs({ options: { config: { type: 'string', default: '' }, help: { type: 'boolean' } } }).values;
+  } catch (error) {
+    throw new OperatingError('VK_USAGE', 'operator', `${(error as Error).message}\n${USAGE}`);
   }
 }
 

@@ -109,12 +109,18 @@ export function ingressFamilies(http: HttpStats, grpc: GrpcStats | undefined): F
   ];
 }
 
-export function serverFamilies(requestsInFlight: number, load: LoadReport): Family[] {
+export function serverFamilies(requestsInFlight: number, load: LoadReport, reloads: Record<string, number>): Family[] {
   const { advertisers, campaigns, lineItems, creatives, ads } = load;
   const counts = { advertisers, campaigns, line_items: lineItems, creatives, ads };
   return [
     gauge('vickrey_requests_in_flight', 'Bid requests that hold a slot.', requestsInFlight),
     gauge('vickrey_catalog_generation', 'Grows by one with every successful load.', load.generation),
+    family(
+      'counter',
+      'vickrey_catalog_reloads_total',
+      'Reloads since the start; a refused one leaves the old catalog in place.',
+      Object.entries(reloads).map(([result, value]) => ({ labels: { result }, value })),
+    ),
     gauge('vickrey_catalog_load_seconds', 'Duration of the last successful load.', load.loadMs / 1000),
     family(
       'gauge',

@@ -87,6 +87,7 @@ export async function startServer(config: Config, log: Logger, clock: Clock = sy
     batchTimeoutUs: config.inference.batch_timeout_ms * 1000,
     listener: bidPath,
     clock,
+    onBatchRefused: (model, message) => log.error({ model, message }, 'the runtime refused a batch'),
     onWorkerExit: (exit) => log.error(exit, 'an inference worker was lost; its batch got no-bids'),
   });
   const role = ({ repository: { name }, program, calibrator }: LoadedModel): RoleModel => ({
@@ -102,11 +103,21 @@ export async function startServer(config: Config, log: Logger, clock: Clock = sy
     engine.tick(nowUs);
   }, TICK_MS);
 
+  const reloads = { accepted: 0, refused: 0 };
   const reloadCatalog = async () => {
-    const report = await catalog.reload();
-    view = catalogView(catalog.snapshot, pctr.program, pcvr.program);
-    log.info(report, 'catalog reloaded');
-    return report;
+    try {
+      const report = await catalog.reload();
+      view = catalogView(catalog.snapshot, pctr.program, pcvr.program);
+      reloads.accepted++;
+      log.info(report, 'catalog reloaded');
+      if (report.ads === 0) log.warn('the catalog has no ad that can run');
+      return report;
+    } catch (error) {
+      reloads.refused++;
+      const findings = error instanceof OperatingError ? error.details : [];
+      log.error({ err: error, findings }, 'the catalog was refused; the old one stays');
+      throw error;
+    }
   };
 
   let draining: Promise<void> | undefined;
@@ -118,7 +129,7 @@ export async function startServer(config: Config, log: Logger, clock: Clock = sy
   registry.register(() => metrics.families());
   registry.register(() => engineFamilies(engine.stats()));
   registry.register(() => ingressFamilies(http.stats(), grpc?.stats()));
-  registry.register(() => serverFamilies(bidPath.requestsInFlight, catalog.report));
+  registry.register(() => serverFamilies(bidPath.requestsInFlight, catalog.report, reloads));
   const operations = await startOperations({
     host: config.operations.host,
     port: config.operations.port,
@@ -232,7 +243,6 @@ function grpcOptions({ http, grpc, exchanges, limits }: Config) {
     port: grpc.port,
     exchanges,
     bodyBytesMax: http.body_bytes_max,
-    bodyDecompressedBytesMax: http.body_decompressed_bytes_max,
     requestsInFlightMax: limits.requests_in_flight_max,
   };
 }

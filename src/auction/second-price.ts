@@ -1,4 +1,4 @@
-import { combine32 } from '../base/index.js';
+import { combine32, mix32 } from '../base/index.js';
 
 /** Written in place by `runAuction`. */
 export class AuctionResult {
@@ -6,7 +6,7 @@ export class AuctionResult {
   winner = -1;
   /** The winner's own value, micros per mille. */
   valueMicros = 0;
-  /** max(reserve, runner-up's value): reserve ≤ clearing ≤ value. */
+  /** max(reserve, best value of another bidder): reserve ≤ clearing ≤ value. */
   clearingMicros = 0;
 }
 
@@ -17,12 +17,16 @@ export class AuctionResult {
  * equally often over many requests and a replay of one request gives the same winner.
  *
  * @param values integer micros per mille; 0 = takes no part
- * @param ads identifies the candidates in the tie-break, parallel to `values`
+ * A bidder with several candidates never sets its own price: the runner-up is the best candidate of somebody else.
+ *
+ * @param ads the ad of each candidate, parallel to `values`; breaks ties
+ * @param bidders whose each ad is, indexed by ad
  * @param reserveMicros inclusive; 0 = any positive value may win
  */
 export function runAuction(
   values: Float64Array,
   ads: Int32Array,
+  bidders: Uint32Array,
   from: number,
   count: number,
   reserveMicros: number,
@@ -36,10 +40,10 @@ export function runAuction(
     const value = values[i];
     if (value <= 0 || value < reserveMicros || value < second) continue;
     if (value > best || (value === best && tieRank(seed, ads[i]) > tieRank(seed, ads[winner]))) {
-      second = best;
+      if (winner >= 0 && bidders[ads[i]] !== bidders[ads[winner]]) second = best;
       best = value;
       winner = i;
-    } else {
+    } else if (bidders[ads[i]] !== bidders[ads[winner]]) {
       second = value;
     }
   }
@@ -49,5 +53,5 @@ export function runAuction(
 }
 
 function tieRank(seed: number, ad: number): number {
-  return combine32(seed | 1, ad + 1);
+  return combine32(mix32(seed) | 1, ad + 1);
 }

@@ -1,5 +1,5 @@
 /**
- * base/: clock, hashing, rings. It knows no room and no noun of the field.
+ * base/: clock, hashing, the place of compiled files. It knows no room and no noun of the field.
  */
 export * from './built-file.js';
 export * from './clock.js';

@@ -18,6 +18,15 @@ export class CurrencyRates {
   }
 
   /**
+   * A floor in micros of the account currency, rounded up. The slack takes back what the product of a decimal rate is too
+   * high by in binary (50 000 × 1.1 is 55 000.000000000007), so that a value equal to the floor still reaches it.
+   */
+  floorInAccount(floorMicros: number, currency: string): number {
+    const product = floorMicros * this.rateOf(currency);
+    return Math.ceil(product - product * 1e-12);
+  }
+
+  /**
    * The currency to answer in: the account currency where it is allowed, else the first allowed one with a rate.
    * @param allowed OpenRTB `cur`; empty means USD
    * @returns '' where none is possible

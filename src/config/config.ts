@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { parse } from 'yaml';
 import { z } from 'zod';
-import { OperatingError, PRICING_MODES } from '../contract/index.js';
+import { IMPS_MAX, OperatingError, PRICING_MODES } from '../contract/index.js';
 
 const port = z.int().min(0).max(65_535);
 const host = z.string().min(1);
@@ -40,7 +40,7 @@ const schema = z
       .prefault({}),
     /** Exchanges that have their own path, `/openrtb2/bid/{exchange}`. */
     exchanges: z
-      .array(z.string().regex(/^[a-z0-9_-]{1,32}$/))
+      .array(z.string().regex(/^[a-z0-9][a-z0-9_-]{0,63}$/))
       .max(256)
       .default(['demo']),
     catalog: z
@@ -83,7 +83,7 @@ const schema = z
     limits: z
       .strictObject({
         /** Requests between their first byte of work and their answer. More are answered `overloaded` at once. */
-        requests_in_flight_max: z.int().min(1).max(65_536).default(1_024),
+        requests_in_flight_max: z.int().min(1).max(16_384).default(1_024),
         candidates_per_imp_max: z.int().min(1).max(64).default(64),
       })
       .prefault({}),
@@ -113,6 +113,10 @@ const schema = z
     if (config.bidding.reserve_cpm_micros > config.bidding.cpm_micros_max) {
       say(['bidding', 'reserve_cpm_micros'], 'is above cpm_micros_max');
     }
+    if (config.bidding.account_currency in config.bidding.rates) {
+      say(['bidding', 'rates', config.bidding.account_currency], 'is the account currency, which is worth 1');
+    }
+    if (new Set(config.exchanges).size < config.exchanges.length) say(['exchanges'], 'names one twice');
     if (config.models.pctr === config.models.pcvr) say(['models', 'pcvr'], 'is the same model as pctr');
     if (config.time.tmax_ms_default > config.time.tmax_ms_max) {
       say(['time', 'tmax_ms_default'], 'is above tmax_ms_max');
@@ -166,13 +170,19 @@ function deepFreeze<T>(value: T): T {
   return value;
 }
 
+/** What one slot of the bid path holds: 512 candidates with their ads, probabilities and values, and the request. */
+const SLOT_BYTES = 24 * 1024;
+
 /** The limits of this configuration with the sums that give them, one sentence each, for the start-up report. */
 export function limitSums(config: Config): string[] {
   const { limits, time, http } = config;
-  const bodies = (limits.requests_in_flight_max * http.body_bytes_max) / mebibytes(1);
+  const requests = limits.requests_in_flight_max;
+  const slots = (requests * SLOT_BYTES) / mebibytes(1);
+  const bodies = (requests * http.body_bytes_max) / mebibytes(1);
   return [
-    `${limits.requests_in_flight_max} requests in flight × ${http.body_bytes_max / 1024} KiB of body = at most ${bodies} MiB of bodies`,
+    `${requests} requests in flight × ${SLOT_BYTES / 1024} KiB a slot = ${slots} MiB, allocated at start`,
+    `as many bodies still arriving × ${http.body_bytes_max / 1024} KiB = at most ${bodies} MiB`,
     `deadline = tmax (${time.tmax_ms_default} ms when absent, ${time.tmax_ms_max} ms at most) − ${time.network_allowance_ms} ms network − ${time.reply_reserve_us / 1000} ms reply`,
-    `up to ${limits.candidates_per_imp_max} candidates per imp`,
+    `${IMPS_MAX} imps of a request (more are passed over), up to ${limits.candidates_per_imp_max} candidates each`,
   ];
 }

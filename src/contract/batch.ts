@@ -18,6 +18,8 @@ export interface InputTensor {
   readonly type: TensorType;
   /** Values per row. */
   readonly width: number;
+  /** Of an int32 tensor: the highest value each column can take, where the writer knows. Warm-up tries it. */
+  readonly highest?: readonly number[];
 }
 
 /** What a model takes and gives, in the order its feature program writes. */

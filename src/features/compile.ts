@@ -30,12 +30,21 @@ export function compileProgram(contents: unknown, file: string): FeatureProgram 
     scope: t.scope,
     type: t.type,
     width: tensors[i].width,
+    ...(t.type === 'int32' && { highest: tensors[i].columns.flatMap(highestOf) }),
   }));
   return new FeatureProgram(
     { inputs, requestIndexInput: program.request_index ?? '', output: program.output },
     tensors.filter((t) => inputs[t.input].scope === 'request'),
     tensors.filter((t) => inputs[t.input].scope === 'candidate'),
   );
+}
+
+/** The highest value of each place of an id column: what an embedding table must be large enough for. */
+function highestOf(column: Column): number[] {
+  let id = column.buckets - 1;
+  if (column.op === OP.vocabulary) id = column.table.size;
+  else if (column.op === OP.bucketize) id = column.boundaries.length;
+  return new Array(column.length).fill(column.offset + id);
 }
 
 function invalid(file: string, findings: string[]): OperatingError {

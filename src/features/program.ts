@@ -57,6 +57,7 @@ export class FeatureProgram {
     requestRow: number,
     candidateRow: number,
   ): void {
+    if (count === 0) return;
     out.requestIndex.fill(requestRow, candidateRow, candidateRow + count);
     for (let i = 0; i < count; i++) adRows.ensure(candidates[from + i]);
     for (let t = 0; t < this.candidateTensors.length; t++) {

@@ -45,6 +45,8 @@ export interface EngineOptions {
   readonly batchTimeoutUs: number;
   readonly listener: EngineListener;
   readonly clock: Clock;
+  /** The runtime refused a batch, with a message unlike the one before. */
+  onBatchRefused?(model: string, message: string): void;
   onWorkerExit?(exit: { worker: number; reason: string; ticketsFailed: number; restartInUs: number }): void;
 }
 
@@ -159,6 +161,11 @@ export class Engine {
     return this.batcher.estimateUs(model, candidateRows, this.options.clock.nowUs());
   }
 
+  /** Workers are up and no batch waits or runs. */
+  get idle(): boolean {
+    return this.batcher.workers > 0 && this.batcher.idle;
+  }
+
   stats(): EngineStats {
     return {
       workers: this.options.workers,
@@ -231,6 +238,9 @@ export class Engine {
   private batchFailed(slab: number, message: string): void {
     const { model } = this.batcher.batches[slab];
     this.batcher.stop(slab);
+    // Said once, not once per batch: a model that refuses one batch tends to refuse them all.
+    if (message !== this.counts[model].lastFailure)
+      this.options.onBatchRefused?.(this.options.models[model].name, message);
     this.counts[model].batchFailed(message);
     try {
       this.flush();

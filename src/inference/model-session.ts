@@ -33,7 +33,7 @@ export class ModelSession {
 
   private constructor(
     private readonly session: InferenceSession,
-    private readonly shape: SlabShape,
+    private readonly shape: SlabShape & { readonly name: string },
     slabs: readonly SharedArrayBuffer[],
   ) {
     this.slabs = slabs.map((memory) => viewSlab(shape, memory));
@@ -96,6 +96,7 @@ export class ModelSession {
    */
   async warmUp(readsSharedMemory: boolean): Promise<{ candidateRows: number; runUs: number }[]> {
     const slab = makeSlab(this.shape);
+    await this.tryHighest(slab, readsSharedMemory);
     const runs: { candidateRows: number; runUs: number }[] = [];
     for (const part of [0, 0.5, 1]) {
       slab.header[HEADER.requestRows] = Math.max(1, Math.round(this.shape.requestRowsMax * part));
@@ -108,6 +109,25 @@ export class ModelSession {
       runs.push({ candidateRows: slab.header[HEADER.candidateRows], runUs });
     }
     return runs;
+  }
+
+  /**
+   * Runs one row of the highest ids that the feature program can write: an embedding table that is too small for them
+   * would refuse whole batches later, one unlucky request at a time.
+   */
+  private async tryHighest(slab: Slab, readsSharedMemory: boolean): Promise<void> {
+    const { inputs } = this.shape.signature;
+    slab.header[HEADER.requestRows] = 1;
+    slab.header[HEADER.candidateRows] = 1;
+    inputs.forEach(({ highest }, i) => {
+      if (highest !== undefined) slab.inputs[i].set(highest);
+    });
+    try {
+      await this.run(slab, readsSharedMemory);
+    } catch (cause) {
+      throw mismatch(this.shape.name, `the graph refuses the highest ids that its features can have: ${String(cause)}`);
+    }
+    for (const values of slab.inputs) values.fill(0);
   }
 
   /** Frees the native session at once: Piscina may give the thread to the next worker. */

@@ -17,8 +17,14 @@ import {
 export default async function work(task: WorkerTask): Promise<WorkerResult> {
   const post = (message: WorkerMessage): void => task.port.postMessage(message);
   const sessions: ModelSession[] = [];
+  const warmUps: { model: number; candidateRows: number; runUs: number }[] = [];
+  let readsSharedMemory = false;
   try {
     for (const model of task.models) sessions.push(await ModelSession.load(model));
+    readsSharedMemory = sessions.length > 0 && (await sessions[0].readsSharedMemory());
+    for (const [model, session] of sessions.entries()) {
+      for (const run of await session.warmUp(readsSharedMemory)) warmUps.push({ model, ...run });
+    }
   } catch (error) {
     if (!(error instanceof OperatingError)) throw error;
     return { code: error.code, fixedBy: error.fixedBy, message: error.message };
@@ -30,19 +36,16 @@ export default async function work(task: WorkerTask): Promise<WorkerResult> {
     });
   });
 
-  const readsSharedMemory = sessions.length > 0 && (await sessions[0].readsSharedMemory());
-  const warmUps: { model: number; candidateRows: number; runUs: number }[] = [];
-  for (const [model, session] of sessions.entries()) {
-    for (const run of await session.warmUp(readsSharedMemory)) warmUps.push({ model, ...run });
-  }
   const control = new Int32Array(task.control);
   const ready: WorkerReady = { kind: 'ready', readsSharedMemory, warmUps };
   post(ready);
 
   let rung = 0;
   for (;;) {
-    // Blocks the thread, which has nothing else to do: woken in 6–20 µs, where a message would take 30.
-    Atomics.wait(control, CONTROL.doorbell, rung);
+    // Blocks the thread, which has nothing else to do: woken in 6–20 µs, where a message would take 30. Woken is not
+    // rung: where the event loop is preempted between its add and its notify, the batch may be done already, and the
+    // late notify wakes the wait after it. Only a changed doorbell names a batch.
+    while (Atomics.load(control, CONTROL.doorbell) === rung) Atomics.wait(control, CONTROL.doorbell, rung);
     rung = Atomics.load(control, CONTROL.doorbell);
     if (Atomics.load(control, CONTROL.stop) === 1) break;
     const id = Atomics.load(control, CONTROL.slab);

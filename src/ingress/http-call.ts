@@ -10,6 +10,9 @@ import type { BidReply } from './on-bid.js';
  */
 const DISCARD_BYTES_MAX = 64 * 1024 * 1024;
 
+/** First size of the buffer of a body in several parts: most bid requests fit. */
+const UPLOAD_BYTES_MIN = 4_096;
+
 const READING = 0;
 /** `onBid` has it. */
 const ASKED = 1;
@@ -32,7 +35,8 @@ export abstract class HttpCall implements BidReply {
   private answered = false;
   private refused: boolean;
   private readonly gzipped: boolean;
-  private chunks: Buffer[] | null = null;
+  /** What has arrived of a body in several parts: the first `receivedBytes` of it. */
+  private upload: Buffer | null = null;
   private receivedBytes = 0;
 
   constructor(
@@ -64,7 +68,7 @@ export abstract class HttpCall implements BidReply {
     if (this.receivedBytes > this.front.bodyBytesMax) {
       if (!this.refused) this.front.stats.bodiesTooLarge += 1;
       this.refused = true;
-      this.chunks = null;
+      this.upload = null;
       if (this.receivedBytes > DISCARD_BYTES_MAX) {
         this.finish(400, '', true);
         return;
@@ -75,10 +79,25 @@ export abstract class HttpCall implements BidReply {
       this.complete(chunk);
       return;
     }
-    if (this.uploadDeadlineMs === 0) this.front.uploadStarted(this);
-    if (this.refused) return;
-    this.chunks ??= [];
-    this.chunks.push(Buffer.from(chunk));
+    if (this.uploadDeadlineMs === 0 && !this.front.uploadStarted(this)) {
+      this.front.stats.refusedInFlight += 1;
+      this.finish(204, '', true);
+      return;
+    }
+    if (!this.refused) this.keep(chunk);
+  }
+
+  /** Copies a part of the body behind the parts before it. One buffer that grows, since parts may be a byte each. */
+  private keep(part: Uint8Array): void {
+    const offset = this.receivedBytes - part.byteLength;
+    if (this.upload === null || this.upload.byteLength < this.receivedBytes) {
+      const grown = Buffer.allocUnsafe(
+        Math.min(this.front.bodyBytesMax, Math.max(UPLOAD_BYTES_MIN, 2 * this.receivedBytes)),
+      );
+      if (this.upload !== null) grown.set(this.upload.subarray(0, offset));
+      this.upload = grown;
+    }
+    this.upload.set(part, offset);
   }
 
   /** The client went away. */
@@ -110,10 +129,10 @@ export abstract class HttpCall implements BidReply {
       return;
     }
     let body = lastChunk;
-    if (this.chunks !== null) {
-      this.chunks.push(Buffer.from(lastChunk.buffer, lastChunk.byteOffset, lastChunk.byteLength));
-      body = Buffer.concat(this.chunks, this.receivedBytes);
-      this.chunks = null;
+    if (this.upload !== null) {
+      this.keep(lastChunk);
+      body = this.upload.subarray(0, this.receivedBytes);
+      this.upload = null;
     }
     if (this.gzipped) {
       const plain = gunzipBounded(body, this.front.bodyDecompressedBytesMax);
@@ -153,7 +172,7 @@ export abstract class HttpCall implements BidReply {
     if (this.state === ASKED) this.front.inFlight -= 1;
     if (this.uploadDeadlineMs !== 0) this.front.uploadEnded(this);
     this.state = DONE;
-    this.chunks = null;
+    this.upload = null;
     this.front.stats.requestsOpen -= 1;
   }
 

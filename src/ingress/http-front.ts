@@ -12,7 +12,10 @@ export interface HttpServerOptions {
   readonly bodyBytesMax: number;
   /** Bytes of a body after gzip. */
   readonly bodyDecompressedBytesMax: number;
-  /** Requests handed to `onBid` and not answered; more are answered 204 at once. Default 4096. */
+  /**
+   * Requests handed to `onBid` and not answered, and as many again whose body is still arriving; more are answered 204
+   * at once. Default 4096.
+   */
   readonly requestsInFlightMax?: number;
   /** Open connections; more are closed at once. Default 8192. */
   readonly connectionsMax?: number;
@@ -119,11 +122,16 @@ export class HttpFront {
     this.sweeper.unref();
   }
 
-  /** A body did not come whole with its headers: from here on it is under the clock. */
-  uploadStarted(upload: Upload): void {
+  /**
+   * A body did not come whole with its headers: from here on it is under the clock.
+   * @returns false where `requestsInFlightMax` bodies are arriving already: the caller refuses it
+   */
+  uploadStarted(upload: Upload): boolean {
+    if (this.uploads.size >= this.requestsInFlightMax) return false;
     upload.uploadDeadlineMs = performance.now() + this.uploadMsMax;
     this.uploads.add(upload);
     this.stats.uploadsOpen = this.uploads.size;
+    return true;
   }
 
   uploadEnded(upload: Upload): void {

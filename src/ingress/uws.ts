@@ -8,6 +8,7 @@ type Uws = typeof import('uWebSockets.js');
 
 const STATUS_LINES = { 200: '200 OK', 204: '204 No Content', 400: '400 Bad Request' } as const;
 const DRAIN_MS_MAX = 5_000;
+type ListenDone = (listener: us_listen_socket | false) => void;
 
 /** A bid request on uWebSockets.js. `response` must not be touched after `end` or after the abort. */
 class UwsCall extends HttpCall {
@@ -46,10 +47,26 @@ class UwsCall extends HttpCall {
         response.writeHeader('content-type', 'application/json');
         if (gzip) response.writeHeader('content-encoding', 'gzip');
       }
-      response.end(body, closing);
+      if (closing || status !== 200) response.end(body, closing);
+      else this.endBounded(body);
     });
   }
+
+  /**
+   * Writes what the socket takes and the rest when it takes more. `end` would keep the whole rest in memory and read the
+   * next request, so a client that never reads could fill the memory; with this the connection is closed instead.
+   */
+  private endBounded(body: string | Uint8Array): void {
+    const size = typeof body === 'string' ? Buffer.byteLength(body) : body.byteLength;
+    const [ok, done] = this.response.tryEnd(body, size);
+    if (ok || done) return;
+    const bytes = Buffer.from(body);
+    this.response.onWritable((offset) => this.response.tryEnd(bytes.subarray(offset), size)[0]);
+  }
 }
+
+/** libuS: do not share the port, which it does by default, so that a second server there is refused and not merged. */
+const LISTEN_EXCLUSIVE_PORT = 1;
 
 /**
  * Serves bids on uWebSockets.js. What it decides by itself and cannot be told: an idle connection is closed after 10 to
@@ -110,17 +127,18 @@ function refuse(front: HttpFront, response: HttpResponse, statusLine: string): v
 
 function listen(app: TemplatedApp, options: HttpServerOptions): Promise<us_listen_socket> {
   return new Promise((resolve, reject) => {
-    app.listen(options.host, options.port, (listener) => {
+    // The declared overloads lack the one with host and options, which the addon has.
+    const exclusive = app.listen as unknown as (
+      host: string,
+      port: number,
+      options: number,
+      done: ListenDone,
+    ) => TemplatedApp;
+    exclusive.call(app, options.host, options.port, LISTEN_EXCLUSIVE_PORT, (listener) => {
       if (listener !== false) resolve(listener);
       else {
-        const address = `${options.host}:${options.port}`;
-        reject(
-          new OperatingError(
-            'VK_PORT_UNAVAILABLE',
-            'operator',
-            `cannot listen on ${address}; is another process there?`,
-          ),
-        );
+        const message = `cannot listen on ${options.host}:${options.port}; is another process there?`;
+        reject(new OperatingError('VK_PORT_UNAVAILABLE', 'operator', message));
       }
     });
   });

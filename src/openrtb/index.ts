@@ -10,4 +10,4 @@
  */
 export { BidIdSource } from './bid-id.js';
 export { decodeJson } from './json-decode.js';
-export { BidResponseEncoder, encodeNoBidJson } from './json-encode.js';
+export { BidResponseEncoder } from './json-encode.js';

@@ -85,14 +85,6 @@ export class BidResponseEncoder {
 }
 
 /**
- * A no-bid with its reason, for exchanges and people who ask for one; the usual no-bid is an empty 204.
- * @param nbr OpenRTB no-bid reason code
- */
-export function encodeNoBidJson(requestId: string, nbr: number): string {
-  return `{"id":${JSON.stringify(requestId)},"seatbid":[],"nbr":${nbr}}`;
-}
-
-/**
  * The shortest exact decimal. The double nearest to n/10⁶ prints as that decimal as long as it has at most 15 digits,
  * so this is exact up to 10⁹ currency units.
  */

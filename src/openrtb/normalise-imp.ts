@@ -13,6 +13,7 @@ import {
 } from './read.js';
 
 const MIMES_MAX = 32;
+const DURATION_FLOORS_MAX = 64;
 /** Longest ad considered: a day. */
 const DURATION_SECONDS_MAX = 86_400;
 /** A native request larger than this is not looked at; those of the corpus have at most 1.5 kB. */
@@ -20,12 +21,12 @@ const NATIVE_REQUEST_CHARS_MAX = 32_768;
 
 /** Fills `imp`, which must be empty, from a request's imp object. A format that cannot be bid on leaves its bit clear. */
 export function normaliseImp(source: JsonObject, imp: Imp): void {
+  imp.floorMicros = floorMicrosOf(source.bidfloor);
   if (isObject(source.banner)) readBanner(source.banner, imp);
   if (isObject(source.video)) readPlayer(source.video, FORMAT.video, imp.videoMimes, imp);
   if (isObject(source.audio)) readPlayer(source.audio, FORMAT.audio, imp.audioMimes, imp);
   if (isObject(source.native) && isNativeRequest(source.native.request)) imp.formatMask |= 1 << FORMAT.native;
 
-  imp.floorMicros = floorMicrosOf(source.bidfloor);
   const currency = textOf(source.bidfloorcur);
   if (currency !== '' && currency !== 'USD') imp.floorCurrency = currency.trim().toUpperCase() || 'USD';
   imp.interstitial = flagOf(source.instl);
@@ -85,6 +86,9 @@ function readPlayer(player: JsonObject, format: number, mimes: string[], imp: Im
   if (imp.durationSecondsMin > min) min = imp.durationSecondsMin;
   if (imp.durationSecondsMax !== 0 && (max === 0 || imp.durationSecondsMax < max)) max = imp.durationSecondsMax;
   if (max !== 0 && min > max) return;
+  const floorMicros = playerFloorMicros(player, max);
+  if (floorMicros === Number.POSITIVE_INFINITY) return;
+  imp.floorMicros = Math.max(imp.floorMicros, floorMicros);
   imp.durationSecondsMin = min;
   imp.durationSecondsMax = max;
 
@@ -94,6 +98,24 @@ function readPlayer(player: JsonObject, format: number, mimes: string[], imp: Im
     if (imp.position === 0) imp.position = integerOf(player.pos, 0, 0xff, 0);
   }
   imp.formatMask |= 1 << format;
+}
+
+/**
+ * The floor that holds for an ad of any admissible length (7.11): `mincpmpersec` times the longest, and the highest of
+ * `durfloors`. It is stricter than need be for a shorter ad and for the banner beside a video, which loses bids but
+ * never makes one below its floor.
+ *
+ * @returns infinite where it grows with a length that has no bound
+ */
+function playerFloorMicros(player: JsonObject, longestSeconds: number): number {
+  let floorMicros = 0;
+  const perSecond = floorMicrosOf(player.mincpmpersec);
+  if (perSecond > 0) floorMicros = longestSeconds === 0 ? Number.POSITIVE_INFINITY : perSecond * longestSeconds;
+  const floors = arrayOf(player.durfloors);
+  for (let i = 0; i < floors.length && i < DURATION_FLOORS_MAX; i++) {
+    floorMicros = Math.max(floorMicros, floorMicrosOf(objectOf(floors[i]).bidfloor));
+  }
+  return floors.length > DURATION_FLOORS_MAX ? Number.POSITIVE_INFINITY : floorMicros;
 }
 
 /** Whether `native.request` is a native request with assets: a text (1.0 wraps it in `native`), or an object by practice. */

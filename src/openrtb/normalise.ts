@@ -96,6 +96,10 @@ function normaliseInventory(root: JsonObject, into: AuctionRequest): void {
   }
   into.publisherId = textOf(objectOf(place.publisher).id);
   appendTexts(place.cat, into.categories, CATEGORIES_MAX);
+  // What is excluded by category must not slip in by the page, the section or the film that the ad would stand beside.
+  appendTexts(place.pagecat, into.categories, CATEGORIES_MAX);
+  appendTexts(place.sectioncat, into.categories, CATEGORIES_MAX);
+  appendTexts(objectOf(place.content).cat, into.categories, CATEGORIES_MAX);
 }
 
 function normaliseDevice(device: JsonObject, into: AuctionRequest): void {

@@ -31,15 +31,4 @@ export class LatencyHistogram {
     this.sumUs += us;
     this.count++;
   }
-
-  /** Upper bound in microseconds of the bucket that holds the given share (0…1) of what was recorded; 0 when empty. */
-  quantileUs(share: number): number {
-    if (this.count === 0) return 0;
-    let left = share * this.count;
-    for (let i = 0; i < BUCKETS; i++) {
-      left -= this.counts[i];
-      if (left <= 0) return LatencyHistogram.boundsUs[i];
-    }
-    return Number.POSITIVE_INFINITY;
-  }
 }

@@ -2,9 +2,14 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { AuctionResult, runAuction } from '../../src/auction/index.js';
 
-function auction(values: number[], reserveMicros = 0, seed = 7, ads = values.map((_, i) => i)) {
+/** `bidders` names whose each candidate is; everybody somebody else's when absent. */
+function auction(values: number[], reserveMicros = 0, seed = 7, ads = values.map((_, i) => i), bidders?: number[]) {
   const result = new AuctionResult();
-  runAuction(Float64Array.from(values), Int32Array.from(ads), 0, values.length, reserveMicros, seed, result);
+  const ofAd = new Uint32Array(Math.max(0, ...ads) + 1);
+  ads.forEach((ad, i) => {
+    ofAd[ad] = bidders?.[i] ?? ad;
+  });
+  runAuction(Float64Array.from(values), Int32Array.from(ads), ofAd, 0, values.length, reserveMicros, seed, result);
   return result;
 }
 
@@ -24,21 +29,61 @@ describe('second-price auction', () => {
     expect(result.clearingMicros).toBe(clearing);
   });
 
+  it.each([
+    { name: 'a bidder never sets its own price', values: [5, 5, 5], bidders: [1, 1, 1], reserve: 1, clearing: 1 },
+    {
+      name: 'the runner-up is the best of somebody else',
+      values: [9, 8, 7, 3],
+      bidders: [1, 1, 2, 2],
+      reserve: 0,
+      clearing: 7,
+    },
+    { name: 'whatever the order', values: [3, 7, 8, 9], bidders: [2, 2, 1, 1], reserve: 0, clearing: 7 },
+    {
+      name: 'a bidder that is overtaken becomes the runner-up',
+      values: [4, 6, 9],
+      bidders: [1, 2, 1],
+      reserve: 0,
+      clearing: 6,
+    },
+  ])('$name', ({ values, bidders, reserve, clearing }) => {
+    expect(auction(values, reserve, 7, undefined, bidders).clearingMicros).toBe(clearing);
+  });
+
+  it('two imps of one request break ties independently', () => {
+    let same = 0;
+    const ads = Array.from({ length: 8 }, (_, i) => i);
+    for (let seed = 0; seed < 4_000; seed += 2) {
+      const [first, second] = [seed, seed + 1].map((s) => auction(new Array(8).fill(5), 0, s, ads).winner);
+      if (first === second) same++;
+    }
+    expect(same / 2_000).toBeLessThan(0.16);
+    expect(same / 2_000).toBeGreaterThan(0.09);
+  });
+
   const money = fc.integer({ min: 0, max: 1_000 });
 
   it('reserve ≤ clearing ≤ value of the winner, who is the highest; the clearing price is somebody else’s or the reserve', () => {
     fc.assert(
-      fc.property(fc.array(money, { maxLength: 40 }), money, fc.nat(), (values, reserve, seed) => {
-        const result = auction(values, reserve, seed);
-        const eligible = values.filter((v) => v > 0 && v >= reserve).sort((a, b) => b - a);
-        if (eligible.length === 0) {
-          expect(result.winner).toBe(-1);
-          return;
-        }
-        expect(values[result.winner]).toBe(eligible[0]);
-        expect(result.valueMicros).toBe(eligible[0]);
-        expect(result.clearingMicros).toBe(Math.max(eligible[1] ?? 0, reserve));
-      }),
+      fc.property(
+        fc.array(fc.tuple(money, fc.nat(5)), { maxLength: 40 }),
+        money,
+        fc.nat(),
+        (candidates, reserve, seed) => {
+          const values = candidates.map(([value]) => value);
+          const bidders = candidates.map(([, bidder]) => bidder);
+          const result = auction(values, reserve, seed, undefined, bidders);
+          const eligible = values.filter((v) => v > 0 && v >= reserve).sort((a, b) => b - a);
+          if (eligible.length === 0) {
+            expect(result.winner).toBe(-1);
+            return;
+          }
+          expect(values[result.winner]).toBe(eligible[0]);
+          expect(result.valueMicros).toBe(eligible[0]);
+          const others = values.filter((_, i) => bidders[i] !== bidders[result.winner]);
+          expect(result.clearingMicros).toBe(Math.max(reserve, ...others.filter((v) => v >= reserve)));
+        },
+      ),
     );
   });
 

@@ -12,6 +12,15 @@ describe('the currency to answer in', () => {
     expect(new CurrencyRates(account, { EUR: 1.1 }).choose(allowed)).toBe(chosen);
   });
 
+  it.each([
+    [50_000, 55_000],
+    [1, 2],
+    [0, 0],
+    [1_000_001, 1_100_002],
+  ])('a floor of %i micros at 1.1 is %i, rounded up and not more', (floor, expected) => {
+    expect(new CurrencyRates('USD', { EUR: 1.1 }).floorInAccount(floor, 'EUR')).toBe(expected);
+  });
+
   it('has no rate but those it was given and the account currency at 1', () => {
     const rates = new CurrencyRates('USD', { EUR: 1.1 });
     expect(['USD', 'EUR', 'CHF', 'toString'].map((currency) => rates.rateOf(currency))).toEqual([1, 1.1, 0, 0]);

@@ -16,7 +16,7 @@ describe('configuration', () => {
     expect(config.http.port).toBe(8080);
     expect(config.operations.host).toBe('127.0.0.1');
     expect(Object.isFrozen(config.http)).toBe(true);
-    expect(limitSums(config)).toHaveLength(3);
+    expect(limitSums(config)).toHaveLength(4);
   });
 
   it('takes what a file says and keeps the rest', () => {

@@ -88,9 +88,9 @@ describe('a two-scope program', () => {
       output: 'logit',
       requestIndexInput: 'request_index',
       inputs: [
-        { name: 'request_ids', scope: 'request', type: 'int32', width: 5 },
+        { name: 'request_ids', scope: 'request', type: 'int32', width: 5, highest: [99, 149, 149, 149, 153] },
         { name: 'request_dense', scope: 'request', type: 'float32', width: 2 },
-        { name: 'candidate_ids', scope: 'candidate', type: 'int32', width: 3 },
+        { name: 'candidate_ids', scope: 'candidate', type: 'int32', width: 3, highest: [999, 1063, 3] },
       ],
     });
   });

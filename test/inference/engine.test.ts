@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../src/base/index.js';
 import type { Engine } from '../../src/inference/index.js';
+import { CONTROL } from '../../src/inference/worker-protocol.js';
 import { singleScope, slow, twoScope, twoScopeScore } from './fixtures/models.js';
 import { Recorder, start, until } from './fixtures/recorder.js';
 
@@ -139,6 +140,46 @@ describe('engine', () => {
     engine.flush();
     await engine.drain();
     expect([...recorder.answers.keys()]).toEqual([0, 1]);
+  });
+
+  it('takes a late wake-up for what it is: the event loop may be preempted between ringing and waking', async () => {
+    const recorder = new Recorder();
+    const running = await start([twoScope()], recorder);
+    engine = running;
+    const { pool } = running as unknown as { pool: { seats: { control: Int32Array }[] } };
+    for (let ticket = 0; ticket < 200; ticket++) {
+      ask(running, 0, ticket, simple(3, 2));
+      running.flush();
+      await until(() => recorder.answers.has(ticket), running);
+      Atomics.notify(pool.seats[0].control, CONTROL.doorbell);
+    }
+    expect(recorder.repeated).toEqual([]);
+    expect(running.stats().models[0].batches).toBe(200);
+  });
+
+  it('refuses to start when the graph has no room for the highest ids of its features', async () => {
+    const model = twoScope();
+    const [ids, ...others] = model.signature.inputs;
+    const withHighest = (id: number) => ({
+      ...model,
+      signature: { ...model.signature, inputs: [{ ...ids, highest: [id, 9] }, ...others] },
+    });
+    engine = await start([withHighest(63)], new Recorder());
+    await expect(start([withHighest(64)], new Recorder())).rejects.toMatchObject({ code: 'VK_MODEL_SIGNATURE' });
+  });
+
+  it('says why the runtime refuses batches, once per reason', async () => {
+    const recorder = new Recorder();
+    const said: string[] = [];
+    const running = await start([twoScope()], recorder, { onBatchRefused: (name) => said.push(name) });
+    engine = running;
+    for (let ticket = 0; ticket < 3; ticket++) {
+      ask(running, 0, ticket, simple(999, 2));
+      running.flush();
+      await until(() => recorder.answers.has(ticket), running);
+    }
+    expect(said).toEqual(['two_scope']);
+    expect(running.idle).toBe(true);
   });
 
   it('fails a batch that the runtime refuses, with its reason, and goes on', async () => {

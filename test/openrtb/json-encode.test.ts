@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type AdTextSource, type AdTexts, AuctionRequest, type BidOffer, FORMAT } from '../../src/contract/index.js';
-import { BidIdSource, BidResponseEncoder, encodeNoBidJson } from '../../src/openrtb/index.js';
+import { BidIdSource, BidResponseEncoder } from '../../src/openrtb/index.js';
 
 const TEXTS: AdTexts = {
   advertiserId: 'a1',
@@ -142,11 +142,5 @@ describe('BidResponseEncoder', () => {
   it('gives every response another id', () => {
     const ids = new BidIdSource('n');
     expect(new Set(Array.from({ length: 1000 }, () => ids.next())).size).toBe(1000);
-  });
-});
-
-describe('encodeNoBidJson', () => {
-  it('is a response without bids and with a reason', () => {
-    expect(JSON.parse(encodeNoBidJson('r"\ud800', 15))).toEqual({ id: 'r"\ud800', seatbid: [], nbr: 15 });
   });
 });
