@@ -97,15 +97,25 @@ function rowsHistogram(model: EngineStats['models'][number]): Sample[] {
   ];
 }
 
-/** Numeric fields of an ingress's counters, as one family a protocol with the field's name as label. */
+/** An ingress's numbers: what is open now as levels, the rest as counters, the field's name as label. */
 export function ingressFamilies(http: HttpStats, grpc: GrpcStats | undefined): Family[] {
-  const samples = (stats: object): Sample[] =>
+  return [...protocolFamilies('http', http), ...protocolFamilies('grpc', grpc ?? {})];
+}
+
+function protocolFamilies(protocol: string, stats: object): Family[] {
+  const samples = (label: string, isWanted: (name: string) => boolean): Sample[] =>
     Object.entries(stats)
-      .filter(([, value]) => typeof value === 'number')
-      .map(([event, value]) => ({ labels: { event: snakeCase(event) }, value }));
+      .filter(([name, value]) => typeof value === 'number' && isWanted(name))
+      .map(([name, value]) => ({ labels: { [label]: snakeCase(name) }, value }));
+  const isLevel = (name: string) => name.endsWith('Open');
   return [
-    family('gauge', 'vickrey_http', 'Counters and levels of the HTTP ingress, by event.', samples(http)),
-    family('gauge', 'vickrey_grpc', 'Counters and levels of the gRPC ingress, by event.', grpc ? samples(grpc) : []),
+    family('gauge', `vickrey_${protocol}_open`, 'What is open now, by kind.', samples('kind', isLevel)),
+    family(
+      'counter',
+      `vickrey_${protocol}_events_total`,
+      'What has happened, by event.',
+      samples('event', (name) => !isLevel(name)),
+    ),
   ];
 }
 

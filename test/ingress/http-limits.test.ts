@@ -131,9 +131,74 @@ describe.each(['uws', 'node'] as const)('limits and drain of HTTP on %s', (backe
     await eventually('it is counted as aborted', () => server.stats().requestsOpen === 0);
   });
 
-  it('says which port it cannot have', async () => {
+  it('says which port it cannot have, and never shares one', async () => {
     const first = await start();
     await expect(start({ port: first.port })).rejects.toMatchObject({ code: 'VK_PORT_UNAVAILABLE' });
+    // uWebSockets.js treats a port that was asked for differently from one that it chose.
+    const { port } = first;
+    await servers.pop()?.close(0);
+    await start({ port });
+    await expect(start({ port })).rejects.toMatchObject({ code: 'VK_PORT_UNAVAILABLE' });
+  });
+
+  it('sends a reply that is larger than the socket takes, whole, to a client that reads late', async () => {
+    const body = Array.from({ length: 600_000 }, (_, i) => String(i % 10_000).padStart(10)).join('');
+    const server = await start({ onBid: (_exchange, _body, reply) => reply.answer(OUTCOME.bid, body) });
+    const client = await RawClient.connect(server.port);
+    client.socket.pause();
+    client.send(rawPost(bidRequest('r')));
+    await eventually('it is answered', () => server.stats().answered200 === 1);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    client.socket.resume();
+    const reply = await client.reply();
+    expect(reply?.body.equals(Buffer.from(body))).toBe(true);
+    client.send(rawPost(bidRequest('r')));
+    expect((await client.reply())?.status).toBe(200);
+    client.socket.destroy();
+  });
+
+  it('does not pile up replies for a client that never reads', async () => {
+    const body = 'x'.repeat(3_000_000);
+    const server = await start({ onBid: (_exchange, _body, reply) => reply.answer(OUTCOME.bid, body) });
+    const client = await RawClient.connect(server.port);
+    client.socket.pause();
+    const sender = setInterval(() => client.closed || client.send(rawPost(bidRequest('r'))), 5);
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    clearInterval(sender);
+    // What the socket's buffers took, and the one that is stuck.
+    expect(server.stats().answered200).toBeLessThan(10);
+    client.socket.destroy();
+    await eventually('it is forgotten', () => server.stats().requestsOpen === 0);
+  });
+
+  it('bounds the bodies that are still arriving', async () => {
+    const server = await start({ requestsInFlightMax: 2 });
+    const half = rawPost(bidRequest('r')).subarray(0, -20);
+    const clients = await Promise.all([1, 2, 3].map(() => RawClient.connect(server.port)));
+    for (const [i, client] of clients.entries()) {
+      client.send(half);
+      await eventually('it has arrived', () => server.stats().requests === i + 1);
+      await eventually(
+        'it is kept or refused',
+        () => server.stats().uploadsOpen + server.stats().refusedInFlight === i + 1,
+      );
+    }
+    expect((await clients[2].reply())?.status).toBe(204);
+    expect(server.stats()).toMatchObject({ uploadsOpen: 2, refusedInFlight: 1 });
+    clients[0].send(rawPost(bidRequest('r')).subarray(-20));
+    expect((await clients[0].reply())?.status).toBe(200);
+    for (const client of clients) client.socket.destroy();
+  });
+
+  it('puts a body together that comes a byte at a time', async () => {
+    const server = await start();
+    const client = await RawClient.connect(server.port);
+    const body = bidRequest('a byte at a time');
+    client.send('POST /openrtb2/bid HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n');
+    for (const byte of Buffer.from(body)) client.send(`1\r\n${String.fromCharCode(byte)}\r\n`);
+    client.send('0\r\n\r\n');
+    expect(JSON.parse(String((await client.reply())?.body))).toMatchObject({ id: 'a byte at a time' });
+    client.socket.destroy();
   });
 
   it('serves many connections at once without losing a reply', async () => {

@@ -280,6 +280,28 @@ describe('floors', () => {
   });
 });
 
+describe('floors of video and audio (7.11): never too low for any length that may be bid', () => {
+  const video = (fields: object) => imp({ bidfloor: 0.5, video: { mimes: ['video/mp4'], ...fields } });
+  it.each([
+    ['mincpmpersec × the longest ad', { maxduration: 15, mincpmpersec: 1 }, 15_000_000],
+    ['the highest of durfloors', { durfloors: [{ mindur: 1, maxdur: 60, bidfloor: 9 }, { bidfloor: 4 }] }, 9_000_000],
+    ['the floor of the imp where it is higher', { maxduration: 2, mincpmpersec: 0.1 }, 500_000],
+  ])('%s', (_name, fields, floorMicros) => {
+    expect(video(fields)).toMatchObject({ formatMask: VIDEO, floorMicros });
+  });
+
+  it('a floor per second without a longest ad makes the format unbiddable', () => {
+    expect(video({ mincpmpersec: 1 })).toMatchObject({ formatMask: 0, floorMicros: 500_000 });
+  });
+});
+
+describe('categories', () => {
+  it('are those of the site, the page, the section and the content, so that an exclusion holds for each', () => {
+    const site = { cat: ['IAB1'], pagecat: ['IAB25'], sectioncat: ['IAB2'], content: { cat: ['IAB26'] } };
+    expect(decode(bid({ site })).categories).toEqual(['IAB1', 'IAB25', 'IAB2', 'IAB26']);
+  });
+});
+
 describe('several imps', () => {
   it('bids on none of the imps that share an id', () => {
     const banner = { w: 1, h: 1 };

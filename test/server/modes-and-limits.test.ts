@@ -49,6 +49,20 @@ describe('limits', () => {
     });
   });
 
+  it('a slow phase does not make admission refuse for good: an idle engine takes one request and learns from it', async () => {
+    await withServer({}, async ({ server, post }) => {
+      const { batcher } = server.engine as unknown as {
+        batcher: { costs: { observe(rows: number, us: number): void; predictUs(rows: number): number }[] };
+      };
+      // What a throttled processor leaves behind: every batch took a second.
+      for (const cost of batcher.costs) for (let i = 0; i < 500; i++) cost.observe(64 + (i % 64), 1_000_000);
+      expect(server.engine.estimateUs(0, 64)).toBeGreaterThan(500_000);
+      expect((await post(bannerRequest())).status).toBe(200);
+      for (let i = 0; i < 300; i++) await post(bannerRequest());
+      expect(server.engine.estimateUs(0, 64)).toBeLessThan(100_000);
+    });
+  });
+
   it('works on node:http as well', async () => {
     await withServer({ http: { host: '127.0.0.1', port: 0, backend: 'node' } }, async (running) => {
       expect(running.server.http.backend).toBe('node');
