@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { STAGES } from '../../src/contract/index.js';
 import { bannerRequest, bidsOf, JSON_TYPE, startTestServer, type TestServer, worldBodies } from './support.js';
 
 let running: TestServer;
@@ -135,17 +136,7 @@ describe('operations', () => {
     ]) {
       expect(text).toMatch(new RegExp(`vickrey_requests_total\\{outcome="${outcome}"\\} [1-9]`));
     }
-    for (const stage of [
-      'openrtb',
-      'admission',
-      'catalog',
-      'features',
-      'inference',
-      'calibration',
-      'bidding',
-      'auction',
-      'reply',
-    ]) {
+    for (const stage of STAGES) {
       expect(text).toMatch(new RegExp(`vickrey_stage_duration_seconds_count\\{stage="${stage}"\\} [1-9]`));
     }
     expect(text).toMatch(/vickrey_batch_rows_count\{model="pctr_dlrm",version="1"\} [1-9]/);
