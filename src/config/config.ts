@@ -71,6 +71,32 @@ const schema = z
         batch_timeout_ms: z.int().min(10).max(60_000).default(2_000),
       })
       .prefault({}),
+    /** The KServe v2 protocol (Triton's) over the same models. */
+    serving: z
+      .strictObject({
+        enabled: z.boolean().default(true),
+        /** Loopback by default: the protocol has no access control of its own. */
+        host: host.default('127.0.0.1'),
+        http_port: port.default(8000),
+        grpc_port: port.default(8001),
+        metrics_port: port.default(8002),
+        /** What the server calls itself; some client examples expect `triton`. */
+        server_name: z.string().min(1).max(128).default('vickrey'),
+        control_mode: z.enum(['none', 'explicit', 'poll']).default('none'),
+        /** Models to load at start in control mode `explicit`; `*` = all of the repository. */
+        load_models: z.array(z.string().min(1).max(256)).max(256).default([]),
+        poll_seconds: z.int().min(1).max(86_400).default(15),
+        body_bytes_max: z.int().min(1024).max(mebibytes(1024)).default(mebibytes(64)),
+        /** Requests between their first byte of work and their answer, HTTP and gRPC each. More are UNAVAILABLE at once. */
+        requests_in_flight_max: z.int().min(1).max(65_536).default(1_024),
+        /** Requests of one model that may wait, whatever its own max_queue_size says. */
+        queue_length_max: z.int().min(1).max(65_536).default(1_024),
+        /** Memory of all cached responses together; 0 = no model has a cache. */
+        response_cache_bytes: z.int().min(0).max(mebibytes(65_536)).default(0),
+        /** Ready only when every start-up model is; otherwise as soon as all were tried. */
+        strict_readiness: z.boolean().default(true),
+      })
+      .prefault({}),
     time: z
       .strictObject({
         tmax_ms_default: z.int().min(10).max(10_000).default(150),
@@ -121,6 +147,12 @@ const schema = z
     if (config.time.tmax_ms_default > config.time.tmax_ms_max) {
       say(['time', 'tmax_ms_default'], 'is above tmax_ms_max');
     }
+    const { serving } = config;
+    if (serving.control_mode !== 'explicit' && serving.load_models.length > 0) {
+      say(['serving', 'load_models'], `is for control_mode 'explicit'; '${serving.control_mode}' loads every model`);
+    }
+    const ports = [serving.http_port, serving.grpc_port, serving.metrics_port].filter((number) => number !== 0);
+    if (serving.enabled && new Set(ports).size < ports.length) say(['serving'], 'uses one port twice');
     if (config.http.body_bytes_max > config.http.body_decompressed_bytes_max) {
       say(['http', 'body_bytes_max'], 'is above body_decompressed_bytes_max');
     }
@@ -175,7 +207,7 @@ const SLOT_BYTES = 24 * 1024;
 
 /** The limits of this configuration with the sums that give them, one sentence each, for the start-up report. */
 export function limitSums(config: Config): string[] {
-  const { limits, time, http } = config;
+  const { limits, time, http, serving } = config;
   const requests = limits.requests_in_flight_max;
   const slots = (requests * SLOT_BYTES) / mebibytes(1);
   const bodies = (requests * http.body_bytes_max) / mebibytes(1);
@@ -184,5 +216,17 @@ export function limitSums(config: Config): string[] {
     `as many bodies still arriving × ${http.body_bytes_max / 1024} KiB = at most ${bodies} MiB`,
     `deadline = tmax (${time.tmax_ms_default} ms when absent, ${time.tmax_ms_max} ms at most) − ${time.network_allowance_ms} ms network − ${time.reply_reserve_us / 1000} ms reply`,
     `${IMPS_MAX} imps of a request (more are passed over), up to ${limits.candidates_per_imp_max} candidates each`,
+    ...(serving.enabled ? [servingSum(serving)] : []),
   ];
+}
+
+function servingSum({
+  requests_in_flight_max: requests,
+  body_bytes_max,
+  response_cache_bytes,
+}: Config['serving']): string {
+  const body = body_bytes_max / mebibytes(1);
+  const cache = response_cache_bytes / mebibytes(1);
+  const bodies = `${requests} v2 requests in flight each over HTTP and gRPC × ${body} MiB`;
+  return `${bodies} = at most ${(2 * requests * body) / 1024} GiB of tensors, and ${cache} MiB of cached responses`;
 }

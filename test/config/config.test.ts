@@ -16,13 +16,18 @@ describe('configuration', () => {
     expect(config.http.port).toBe(8080);
     expect(config.operations.host).toBe('127.0.0.1');
     expect(Object.isFrozen(config.http)).toBe(true);
-    expect(limitSums(config)).toHaveLength(4);
+    expect(config.serving).toMatchObject({ host: '127.0.0.1', http_port: 8000, control_mode: 'none' });
+    expect(limitSums(config)).toHaveLength(5);
   });
 
   it('takes what a file says and keeps the rest', () => {
     const config = load('http: { port: 0 }\nbidding: { mode: second_price }\n');
     expect(config.http).toMatchObject({ port: 0, backend: 'auto' });
     expect(config.bidding.mode).toBe('second_price');
+  });
+
+  it('lets every v2 port be any free one', () => {
+    expect(load('serving: { http_port: 0, grpc_port: 0, metrics_port: 0 }').serving.http_port).toBe(0);
   });
 
   it('takes the admin token from the environment', () => {
@@ -36,6 +41,12 @@ describe('configuration', () => {
     ['limits that contradict each other', 'time: { tmax_ms_default: 3000 }', /tmax_ms_default: is above tmax_ms_max/],
     ['one model in two roles', 'models: { pctr: a, pcvr: a }', /models\.pcvr: is the same model/],
     ['a reserve above the ceiling', 'bidding: { reserve_cpm_micros: 9000, cpm_micros_max: 10 }', /reserve_cpm_micros/],
+    [
+      'start-up models that the control mode ignores',
+      'serving: { load_models: [a] }',
+      /load_models: is for control_mode/,
+    ],
+    ['one v2 port in two roles', 'serving: { http_port: 8001 }', /serving: uses one port twice/],
     ['broken YAML', 'http: [', /config\.yaml/],
   ])('refuses %s', (_name, yaml, message) => expect(() => load(yaml)).toThrow(message));
 
