@@ -240,3 +240,40 @@ it('does what the oracle does, and every entry leaves exactly once', () => {
   });
   fc.assert(property, { seed: 3, numRuns: 2000 });
 });
+
+it('lets the waiting time out by deadline, whatever was cancelled in between', () => {
+  const policy = {
+    timeoutAction: 'REJECT',
+    defaultTimeoutUs: 1e6,
+    allowTimeoutOverride: true,
+    maxQueueSize: 0,
+  } as const;
+  const settings: QueueSettings = {
+    dynamicBatching: true,
+    maxBatchSize: 8,
+    preferredBatchSizes: [],
+    maxQueueDelayUs: 0,
+    preserveOrdering: false,
+    priorityLevels: 1,
+    defaultPriorityLevel: 1,
+    policies: [policy],
+    order: 'fifo',
+  };
+  const timeouts = fc.array(fc.tuple(fc.integer({ min: 1, max: 1000 }), fc.boolean()), {
+    minLength: 50,
+    maxLength: 150,
+  });
+  const property = fc.property(timeouts, (parts) => {
+    const queue = new RequestQueue<Entry>(settings, { lengthMax: 150, mergeRowsMax: 0 });
+    const entries = parts.map(([timeoutUs], id) => {
+      return { id, rows: 1, priority: 0, timeoutUs, shapeKey: '', arrivalUs: 0, deadlineUs: 0 };
+    });
+    for (const entry of entries) queue.push(entry, 0);
+    for (const [id, [, stays]] of parts.entries()) if (!stays) queue.remove(entries[id]);
+    const staying = entries.filter((_, id) => parts[id][1]);
+    const rejected: Entry[] = [];
+    while (queue.length > 0) queue.expire(queue.earliestDeadlineUs(), predictUs, rejected);
+    expect(ids(rejected)).toEqual(ids(staying.sort((a, b) => a.timeoutUs - b.timeoutUs || a.id - b.id)));
+  });
+  fc.assert(property, { seed: 5, numRuns: 100 });
+});

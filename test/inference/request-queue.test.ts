@@ -260,6 +260,20 @@ describe('timeouts', () => {
     ]);
   });
 
+  it('with DELAY say nothing about the requests that come after', () => {
+    const delay: QueuePolicy = { ...policy, timeoutAction: 'DELAY' };
+    const queue = queueOf({ policies: [delay] }, { lengthMax: 2 });
+    const [a, b, c, d] = entriesOf([1, 1, 1, 1]);
+    queue.push(a, 0);
+    queue.push(b, 0);
+    queue.expire(100, predictUs, []);
+    expect(batchesAt(queue, 100)).toEqual(['ab']);
+    queue.push(c, 100);
+    queue.push(d, 100);
+    expect(queue.remove(c)).toBe(true);
+    expect(batchesAt(queue, 100)).toEqual(['d']);
+  });
+
   it('by deadline, refuse what would be late if it started now, and only that', () => {
     const queue = queueOf({ policies: [{ ...policy, defaultTimeoutUs: 1000 }], order: 'earliest_deadline_first' });
     const parts = [{ timeoutUs: 109 }, { timeoutUs: 110 }, { timeoutUs: 115, rows: 2 }, { timeoutUs: 120, rows: 2 }];
