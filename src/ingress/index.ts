@@ -10,6 +10,13 @@
  */
 export { type GrpcServer, startGrpc } from './grpc.js';
 export type { GrpcServerOptions, GrpcStats } from './grpc-front.js';
+export {
+  type HostedGrpcOptions,
+  type HostedGrpcServer,
+  type HostedGrpcService,
+  type HostedGrpcStats,
+  hostGrpc,
+} from './grpc-server.js';
 export { startHttp } from './http.js';
 export type { HttpServer, HttpServerOptions, HttpStats } from './http-front.js';
 export type { BidReply, IngressLog, OnBid } from './on-bid.js';
@@ -20,3 +27,5 @@ export {
   type OperationsServerOptions,
   startOperations,
 } from './operations.js';
+export { startPlainHttp } from './plain-http.js';
+export type { PlainHttpOptions, PlainHttpServer, PlainHttpStats } from './plain-http-front.js';

@@ -1,0 +1,161 @@
+import {
+  InferError,
+  type InferRequest,
+  type InferResponse,
+  isDataType,
+  type ParameterValue,
+  type Tensor,
+} from '../contract/index.js';
+import { contentsBytes } from './grpc-contents.js';
+import type {
+  InferInputMessage,
+  InferParameterMessage,
+  InferParameters,
+  InferRequestMessage,
+  InferResponseMessage,
+  Int64,
+} from './grpc-messages.js';
+
+/**
+ * Checks what is the protocol's; names, shapes, types and sizes are the model's and are checked behind `ModelServer`.
+ * Raw tensors stay views into the message.
+ *
+ * @throws InferError INVALID_ARG; UNSUPPORTED for shared memory and classification
+ */
+export function readInferRequest(message: InferRequestMessage): InferRequest {
+  const parameters = readParameters(message.parameters);
+  return {
+    model: message.model_name,
+    version: message.model_version,
+    id: message.id,
+    inputs: readInputs(message),
+    outputs: message.outputs.map((output) => {
+      refuseUnsupported(output.parameters);
+      return output.name;
+    }),
+    ...parameters,
+  };
+}
+
+export function inferResponseMessage(id: string, response: InferResponse): InferResponseMessage {
+  return {
+    model_name: response.model,
+    model_version: response.version,
+    id,
+    outputs: response.outputs.map(({ name, dataType, shape }) => ({ name, datatype: dataType, shape })),
+    raw_output_contents: response.outputs.map((output) => output.bytes),
+  };
+}
+
+function readInputs(message: InferRequestMessage): Tensor[] {
+  const { model_name: model, inputs, raw_input_contents: raw } = message;
+  if (raw.length > inputs.length) {
+    throw invalid(`expected ${inputs.length} raw_input_contents but got ${raw.length} for model '${model}'`);
+  }
+  return inputs.map((input, index) => readInput(model, input, raw.length > 0, raw[index]));
+}
+
+/** @param isRaw the request has raw contents, for whichever input */
+function readInput(model: string, input: InferInputMessage, isRaw: boolean, raw: Uint8Array | undefined): Tensor {
+  const { name, datatype, contents } = input;
+  refuseUnsupported(input.parameters);
+  if (!isDataType(datatype)) throw invalid(`unknown data-type '${datatype}' of input '${name}' for model '${model}'`);
+  const shape = input.shape.map(toNumber);
+  if (shape.some((dimension) => dimension < 0)) {
+    throw invalid(`input '${name}' for model '${model}' has a negative dimension in its shape [${shape}]`);
+  }
+  if (contents != null && isRaw) {
+    throw invalid(
+      `contents field must not be specified when using raw_input_contents for '${name}' for model '${model}'`,
+    );
+  }
+  const bytes = contents != null ? contentsBytes(model, input, contents, datatype) : raw;
+  if (bytes === undefined) {
+    throw invalid(`unable to find data for input tensor '${name}' for model '${model}' in request.`);
+  }
+  return { name, dataType: datatype, shape, bytes };
+}
+
+type RequestParameters = Pick<InferRequest, 'priority' | 'timeoutUs' | 'parameters'>;
+
+const NO_PARAMETERS: RequestParameters = { priority: 0, timeoutUs: 0, parameters: {} };
+
+function readParameters(messages: InferParameters): RequestParameters {
+  const keys = Object.keys(messages);
+  if (keys.length === 0) return NO_PARAMETERS;
+  let priority = 0;
+  let timeoutUs = 0;
+  const others: [string, ParameterValue][] = [];
+  for (const key of keys) {
+    const message = messages[key];
+    const expected = key.startsWith('triton_') ? reservedTypes(key) : (EXPECTED.get(key) ?? ANY);
+    const choice = message.parameter_choice;
+    if (choice === undefined || !expected.choices.includes(choice)) {
+      throw invalid(`invalid value type for '${key}' parameter, expected ${expected.inWords}.`);
+    }
+    const value = parameterValue(message, choice);
+    if (key === 'priority') priority = notNegative(key, value);
+    else if (key === 'timeout') timeoutUs = notNegative(key, value);
+    else if (key !== EMPTY_FINAL_RESPONSE) others.push([key, value]);
+  }
+  return { priority, timeoutUs, parameters: Object.fromEntries(others) };
+}
+
+type Choice = NonNullable<InferParameterMessage['parameter_choice']>;
+interface Expected {
+  readonly choices: readonly Choice[];
+  readonly inWords: string;
+}
+
+const BOOL: Expected = { choices: ['bool_param'], inWords: 'bool_param' };
+const ANY: Expected = {
+  choices: ['int64_param', 'bool_param', 'string_param', 'double_param'],
+  inWords: 'int64_param, bool_param, or string_param',
+};
+const EXPECTED: ReadonlyMap<string, Expected> = new Map([
+  ['sequence_id', { choices: ['int64_param', 'string_param'], inWords: 'int64_param or string_param' }],
+  ['sequence_start', BOOL],
+  ['sequence_end', BOOL],
+  ['priority', { choices: ['int64_param', 'uint64_param'], inWords: 'int64_param or uint64_param' }],
+  ['timeout', { choices: ['int64_param'], inWords: 'int64_param' }],
+]);
+
+/** Asks for an empty last response of a model with several; a model of ours has one, which says that it is the last. */
+const EMPTY_FINAL_RESPONSE = 'triton_enable_empty_final_response';
+
+function reservedTypes(key: string): Expected {
+  if (key === EMPTY_FINAL_RESPONSE) return BOOL;
+  throw invalid(
+    "parameter keys starting with 'triton_' are reserved for Triton usage. " +
+      `Only the following keys starting with 'triton_' are allowed: ${EMPTY_FINAL_RESPONSE}`,
+  );
+}
+
+function parameterValue(message: InferParameterMessage, choice: Choice): ParameterValue {
+  const value = message[choice];
+  if (typeof value !== 'object') return value;
+  const number = value.toNumber();
+  // Sequence ids may use all 64 bits.
+  return Number.isSafeInteger(number) ? number : value.toString();
+}
+
+function notNegative(key: string, value: ParameterValue): number {
+  const number = Number(value);
+  if (number < 0) throw invalid(`invalid value for '${key}', expected value >= 0.`);
+  return number;
+}
+
+/** What would change where a tensor is or what it means cannot be passed over in silence. */
+function refuseUnsupported(parameters: InferParameters): void {
+  for (const key of Object.keys(parameters)) {
+    if (key === 'classification') {
+      throw new InferError('UNSUPPORTED', 'the classification extension is not supported; ask for the tensor itself');
+    }
+    if (key.startsWith('shared_memory_')) {
+      throw new InferError('UNSUPPORTED', 'shared memory is not supported; send tensors in the message');
+    }
+  }
+}
+
+const toNumber = (value: Int64): number => (typeof value === 'number' ? value : value.toNumber());
+const invalid = (message: string): InferError => new InferError('INVALID_ARG', message);

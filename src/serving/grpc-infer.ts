@@ -1,0 +1,33 @@
+import type { handleBidiStreamingCall, handleUnaryCall } from '@grpc/grpc-js';
+import { type InferCalls, shuttingDown } from './grpc-calls.js';
+import { inferResponseMessage } from './grpc-infer-request.js';
+import type { InferRequestMessage, InferResponseMessage, StreamResponseMessage } from './grpc-messages.js';
+import { grpcError } from './grpc-status.js';
+import { InferStream } from './grpc-stream.js';
+
+export function modelInfer(calls: InferCalls): handleUnaryCall<InferRequestMessage, InferResponseMessage> {
+  return (call, callback) => {
+    let isOpen = true;
+    const handle = calls.ask(call.request, (error, response) => {
+      if (!isOpen) return;
+      isOpen = false;
+      if (response === null) callback(grpcError(error!));
+      else callback(null, inferResponseMessage(call.request.id, response));
+    });
+    // Also when the deadline of the call has passed.
+    call.on('cancelled', () => {
+      if (!isOpen) return;
+      isOpen = false;
+      handle?.cancel();
+    });
+  };
+}
+
+export function modelStreamInfer(
+  calls: InferCalls,
+): handleBidiStreamingCall<InferRequestMessage, StreamResponseMessage> {
+  return (call) => {
+    if (calls.draining) call.emit('error', grpcError(shuttingDown()));
+    else new InferStream(calls, call);
+  };
+}
