@@ -149,7 +149,8 @@ export class RemoteExecutor implements BatchExecutor {
         this.counts.failures[failure!]++;
         // A remote that refuses what is in the batch is well, and the local model would refuse it too.
         this.report(ticket, failure === 'rejected', endUs);
-        this.settleFailed(batch, failure!, outcome, endUs, done);
+        const late = batch.deadlineUs <= endUs || (failure === 'timeout' && batch.deadlineUs - nowUs === timeoutUs);
+        this.settleFailed(batch, failure!, outcome, late, done);
       }
     });
   }
@@ -158,12 +159,12 @@ export class RemoteExecutor implements BatchExecutor {
     batch: ExecutorBatch,
     failure: RemoteFailure,
     cause: ServiceError | string,
-    nowUs: number,
+    late: boolean,
     done: OnExecuted,
   ): void {
     if (failure === 'rejected') {
       done(new InferError('INVALID_ARG', (cause as ServiceError).details, { cause }), null);
-    } else if (batch.deadlineUs <= nowUs) {
+    } else if (late) {
       this.counts.late++;
       done(this.late(), null);
     } else {
@@ -245,6 +246,8 @@ function failureOf(outcome: readonly object[] | ServiceError | string): RemoteFa
     case status.DEADLINE_EXCEEDED:
       return 'timeout';
     case status.UNAVAILABLE:
+    // Nobody here cancels but `close`: the remote dropped its calls because it goes down.
+    case status.CANCELLED:
       return 'unavailable';
     case status.INVALID_ARGUMENT:
       return 'rejected';
