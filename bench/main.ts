@@ -8,13 +8,17 @@ import { benchBatching } from './batching.js';
 import { benchCatalog } from './catalog.js';
 import { benchMicro } from './micro.js';
 import { benchPath } from './path/path.js';
+import { benchServe } from './serve/serve.js';
+import { benchSteady } from './serve/steady.js';
 
-const USAGE = `usage: npm run bench -- [SUITE] [--requests N] [--connections N] [--json FILE]
+const USAGE = `usage: npm run bench -- [SUITE] [--requests N] [--connections N] [--seconds N] [--mlserver] [--json FILE]
 
   path       the real server over loopback against the floor: HTTP + JSON.parse + the bare model
   catalog    load time, memory and retrieval time at 10 k, 100 k and 1 M line items
   micro      the rooms of the hot path one by one
   batching   cost of a row by batch shape; the doorbell
+  serve      the v2 protocol over loopback against the direct run of the same rows; with --mlserver also MLServer
+  steady     throughput of a model with queue timeouts over --seconds, the last minute against the first
 `;
 
 const { positionals, values } = parseArgs({
@@ -22,6 +26,8 @@ const { positionals, values } = parseArgs({
   options: {
     requests: { type: 'string' },
     connections: { type: 'string' },
+    seconds: { type: 'string' },
+    mlserver: { type: 'boolean' },
     json: { type: 'string' },
     help: { type: 'boolean' },
   },
@@ -34,7 +40,7 @@ function whole(text: string | undefined, absent: number): number {
 }
 
 async function run(suite: string): Promise<object> {
-  const connections = whole(values.connections, 64);
+  const connections = whole(values.connections, suite === 'serve' ? 8 : 64);
   switch (suite) {
     case 'path':
       return benchPath({ requests: whole(values.requests, 300_000), connections });
@@ -44,6 +50,10 @@ async function run(suite: string): Promise<object> {
       return benchMicro({});
     case 'batching':
       return benchBatching({});
+    case 'serve':
+      return benchServe({ requests: whole(values.requests, 15_000), connections, mlserver: values.mlserver });
+    case 'steady':
+      return benchSteady({ seconds: whole(values.seconds, 600), connections });
     default:
       throw new Error(`unknown suite '${suite}'\n${USAGE}`);
   }

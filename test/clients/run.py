@@ -41,7 +41,7 @@ def main():
     if not alive or stopped != 0:
         print(f"the server ended with code {stopped}", file=sys.stderr)
         bad += 1
-    print(f"{result.testsRun - len(result.failures) - len(result.errors)} passed, {bad} failed")
+    print(f"clients: {result.testsRun - len(result.failures) - len(result.errors)} passed, {bad} failed")
     sys.exit(1 if bad else 0)
 
 
