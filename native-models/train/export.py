@@ -23,22 +23,31 @@ def write_program(folder, name, program, widths, calibration, parameters=None, n
 
 
 def write_config(folder, name, program, widths, parameters=None, note=""):
-    """Triton's config.pbtxt. Row dimensions are −1: Triton itself does not batch these inputs, their rows differ."""
+    """Triton's config.pbtxt. A two-scope model has two kinds of rows, so they stand in its dims and max_batch_size is 0;
+    the parameters say which is which, and requests are merged by them. A plain model is a batching one."""
+    index = program.get("request_index")
+    rows = "-1, " if index else ""
     inputs = []
     for t, width in zip(program["tensors"], widths):
         kind = "TYPE_INT32" if t["type"] == "int32" else "TYPE_FP32"
-        inputs.append(f'  {{ name: "{t["name"]}" data_type: {kind} dims: [ -1, {width} ] }}')
-    if "request_index" in program:
-        inputs.append(f'  {{ name: "{program["request_index"]}" data_type: TYPE_INT32 dims: [ -1 ] }}')
-    values = {"candidate_rows_max": CANDIDATE_ROWS_MAX}
-    if "request_index" in program:
+        inputs.append(f'  {{ name: "{t["name"]}" data_type: {kind} dims: [ {rows}{width} ] }}')
+    output = "dims: [ -1 ]" if index else "dims: [ 1 ] reshape { shape: [] }"
+    values = {}
+    if index:
+        inputs.append(f'  {{ name: "{index}" data_type: TYPE_INT32 dims: [ -1 ] }}')
+        values["candidate_rows_max"] = CANDIDATE_ROWS_MAX
         values["request_rows_max"] = REQUEST_ROWS_MAX
     values.update(parameters or {})
+    if index:
+        values["request_index_input"] = index
+        values["request_inputs"] = ",".join(t["name"] for t in program["tensors"] if t["scope"] == "request")
     lines = [f"# {line}" for line in note.splitlines()]
-    lines += [f'name: "{name}"', 'platform: "onnxruntime_onnx"', "max_batch_size: 0", "input ["]
+    lines += [f'name: "{name}"', 'platform: "onnxruntime_onnx"']
+    lines += [f"max_batch_size: {0 if index else CANDIDATE_ROWS_MAX}", "input ["]
     lines += [",\n".join(inputs), "]"]
-    lines += ["output [", f'  {{ name: "{program["output"]}" data_type: TYPE_FP32 dims: [ -1 ] }}', "]"]
+    lines += ["output [", f'  {{ name: "{program["output"]}" data_type: TYPE_FP32 {output} }}', "]"]
     lines += [f'parameters {{ key: "{k}" value {{ string_value: "{v}" }} }}' for k, v in values.items()]
+    lines += ["dynamic_batching {}"]
     (folder / "config.pbtxt").write_text("\n".join(lines) + "\n")
 
 
