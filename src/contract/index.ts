@@ -9,6 +9,7 @@ export * from './batch.js';
 export * from './batch-executor.js';
 export * from './bid-response.js';
 export * from './data-type.js';
+export * from './http-handler.js';
 export * from './model-config.js';
 export * from './model-serving.js';
 export * from './operating-error.js';
