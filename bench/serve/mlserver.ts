@@ -1,7 +1,4 @@
-/**
- * MLServer on the same model, from PyPI in an environment of its own. Its settings are its defaults (one worker process
- * beside the HTTP process), with access logs and metrics of no interest switched off.
- */
+/** MLServer on the same model, from PyPI in an environment of its own. Its settings are its defaults, but for its logs. */
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -13,6 +10,8 @@ export interface MlserverArguments {
   readonly directory: string;
   readonly repository: string;
   readonly model: string;
+  /** Processes for inference beside the one that speaks HTTP: 1 is its default; 0 = all in one, cheaper for small models. */
+  readonly parallelWorkers: 0 | 1;
 }
 
 export interface Mlserver {
@@ -28,13 +27,14 @@ const START_MS_MAX = 60_000;
 /** Linux counts CPU in /proc in hundredths of a second. */
 const TICK_US = 10_000;
 
-export async function startMlserver({ directory, repository, model }: MlserverArguments): Promise<Mlserver> {
+export async function startMlserver(chosen: MlserverArguments): Promise<Mlserver> {
+  const { directory, repository, model, parallelWorkers } = chosen;
   const python = join(VENV, 'bin', 'python');
   if (!existsSync(python)) execFileSync('python3', ['-m', 'venv', VENV]);
   const pip = ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check'];
   execFileSync(python, [...pip, '-r', join(SOURCES, 'requirements.txt')], { stdio: ['ignore', 'ignore', 'inherit'] });
 
-  const home = join(directory, 'mlserver');
+  const home = join(directory, `mlserver-${parallelWorkers}`);
   mkdirSync(home, { recursive: true });
   copyFileSync(join(SOURCES, 'runtime.py'), join(home, 'runtime.py'));
   const [port, grpcPort, metricsPort] = [await freePort(), await freePort(), await freePort()];
@@ -44,6 +44,7 @@ export async function startMlserver({ directory, repository, model }: MlserverAr
     grpc_port: grpcPort,
     metrics_port: metricsPort,
     debug: false,
+    parallel_workers: parallelWorkers,
     logging_settings: { version: 1, root: { level: 'ERROR', handlers: [] } },
   };
   writeFileSync(join(home, 'settings.json'), JSON.stringify(settings));

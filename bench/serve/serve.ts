@@ -16,7 +16,7 @@ import { ensureDemo } from '../../world/index.js';
 import { Child, type Usage } from '../path/child.js';
 import type { DirectArguments, DirectResult, DirectRound } from './direct.js';
 import { grpcLoop, httpLoop, type Loop } from './load.js';
-import { type MlserverArguments, startMlserver } from './mlserver.js';
+import { type Mlserver, type MlserverArguments, startMlserver } from './mlserver.js';
 import { grpcCodec, httpBinary, httpJson, MODEL, rankerRequests } from './ranker-requests.js';
 import { type ServingPorts, writeServingConfig } from './serving-config.js';
 
@@ -46,7 +46,7 @@ export interface ServeResult {
   readonly requests_per_case: number;
   /** By encoding and candidates: `http_binary_32`. */
   readonly cases: Readonly<Record<string, CaseReport>>;
-  /** How many times the CPU and how much of the throughput, by our encoding over its JSON. Absent without `mlserver`. */
+  /** How many times our CPU it takes, and how many times its requests we answer; it speaks JSON. Absent without `mlserver`. */
   readonly mlserver_behind?: Readonly<Record<string, { readonly cpu: number; readonly requests_per_s: number }>>;
   /** Of all scores. */
   readonly hash: string;
@@ -59,6 +59,14 @@ const WARM_UP_REQUESTS = 2_000;
 const DISTINCT = 64;
 const CANDIDATES = [1, 32];
 const REPOSITORY = 'native-models';
+
+/** By its parallel_workers: all in one process, and its default. */
+const RIVAL_NAMES = ['mlserver_one_process_json', 'mlserver_default_json'] as const;
+
+interface Rival {
+  readonly name: (typeof RIVAL_NAMES)[number];
+  readonly server: Mlserver;
+}
 
 interface Case {
   readonly name: string;
@@ -82,20 +90,22 @@ export async function benchServe(options: ServeOptions): Promise<ServeResult> {
     requests: DISTINCT,
     candidateCounts: CANDIDATES,
   } satisfies DirectArguments);
-  const rival = options.mlserver
-    ? await startMlserver({ directory, repository: REPOSITORY, model: MODEL } satisfies MlserverArguments)
-    : undefined;
+  const rivals: Rival[] = [];
   try {
+    for (const parallelWorkers of options.mlserver ? ([0, 1] as const) : []) {
+      const place: MlserverArguments = { directory, repository: REPOSITORY, model: MODEL, parallelWorkers };
+      rivals.push({ name: RIVAL_NAMES[parallelWorkers], server: await startMlserver(place) });
+    }
     const cases = CANDIDATES.flatMap((candidates) => [
       ...ownCases(ports, candidates, options.connections, server),
-      ...(rival ? [mlserverCase(rival.port, candidates, options.connections, rival.cpuUs)] : []),
+      ...rivals.map((rival) => mlserverCase(rival, candidates, options.connections)),
     ]);
     const hash = await checkScores(cases, direct);
     const directUs = await measure(cases, direct, options.requests);
     await Promise.all(cases.map(({ loop }) => loop.close()));
     return report(cases, directUs, hash, options);
   } finally {
-    await Promise.all([server.stop(), direct.stop(), rival?.stop()]);
+    await Promise.all([server.stop(), direct.stop(), ...rivals.map((rival) => rival.server.stop())]);
   }
 }
 
@@ -122,10 +132,11 @@ function ownCases(ports: ServingPorts, candidates: number, connections: number, 
   ];
 }
 
-function mlserverCase(port: number, candidates: number, connections: number, cpuUs: () => Promise<number>): Case {
+function mlserverCase({ name, server }: Rival, candidates: number, connections: number): Case {
   const requests = rankerRequests(REPOSITORY, DISTINCT, candidates).map(httpJson);
-  const loop = httpLoop(port, `/v2/models/${MODEL}/infer`, requests, connections);
-  return { name: `mlserver_http_json_${candidates}`, candidates, loop, cpuUs, scores: scoresOfJson, rounds: [] };
+  const loop = httpLoop(server.port, `/v2/models/${MODEL}/infer`, requests, connections);
+  const { cpuUs } = server;
+  return { name: `${name}_${candidates}`, candidates, loop, cpuUs, scores: scoresOfJson, rounds: [] };
 }
 
 function scoresOfJson(answer: Buffer): Buffer {
@@ -153,7 +164,9 @@ async function checkScores(cases: readonly Case[], direct: Child<unknown>): Prom
 async function measure(cases: readonly Case[], direct: Child<unknown>, requests: number): Promise<Map<number, number>> {
   const perRound = Math.ceil(requests / ROUNDS);
   const directRounds = new Map<number, number[]>(CANDIDATES.map((candidates) => [candidates, []]));
-  for (const { loop } of cases) await loop.run(Math.min(WARM_UP_REQUESTS, perRound));
+  const warmUp = Math.min(WARM_UP_REQUESTS, perRound);
+  for (const { loop } of cases) await loop.run(warmUp);
+  for (const candidates of CANDIDATES) await direct.ask({ candidates, runs: warmUp } satisfies DirectRound);
   for (let round = 0; round < ROUNDS; round++) {
     for (const candidates of CANDIDATES) {
       const question: DirectRound = { candidates, runs: perRound };
@@ -196,15 +209,17 @@ function report(
   };
 }
 
-function behind(reports: Record<string, CaseReport>) {
+function behind(reports: Record<string, CaseReport>): ServeResult['mlserver_behind'] {
   const lines: Record<string, { cpu: number; requests_per_s: number }> = {};
   for (const [name, own] of Object.entries(reports)) {
     if (name.startsWith('mlserver')) continue;
-    const other = reports[`mlserver_http_json_${name.split('_').at(-1)}`];
-    lines[name] = {
-      cpu: rounded(other.cpu_us_per_request / own.cpu_us_per_request, 2),
-      requests_per_s: rounded(own.requests_per_s / other.requests_per_s, 2),
-    };
+    for (const rival of RIVAL_NAMES) {
+      const other = reports[`${rival}_${name.split('_').at(-1)}`];
+      lines[`${name} over ${rival}`] = {
+        cpu: rounded(other.cpu_us_per_request / own.cpu_us_per_request, 2),
+        requests_per_s: rounded(own.requests_per_s / other.requests_per_s, 2),
+      };
+    }
   }
   return lines;
 }
