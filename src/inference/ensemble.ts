@@ -44,8 +44,9 @@ export class Ensemble {
   }
 
   /**
-   * Runs a request that is checked against the configuration, its inputs and the outputs it names. The first step that fails fails the request with
-   * its error, and the others are cancelled. Priority, timeout and parameters go to every step.
+   * Runs a request that is checked against the configuration, its inputs and the outputs it names. The first step that
+   * fails fails the request with its error, and the others are cancelled. Priority, timeout and parameters go to every
+   * step.
    *
    * @param version the ensemble's own, for the response
    */

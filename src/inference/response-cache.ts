@@ -15,7 +15,7 @@ export class ResponseCache {
 
   private readonly responses: LRUCache<string, InferResponse>;
 
-  constructor(private readonly bytesMax: number) {
+  constructor(bytesMax: number) {
     this.responses = new LRUCache({ maxSize: bytesMax, sizeCalculation: bytesOf });
   }
 
@@ -23,7 +23,7 @@ export class ResponseCache {
     return this.responses.size;
   }
 
-  /** ≤ bytesMax. */
+  /** At most `bytesMax`. */
   get bytes(): number {
     return this.responses.calculatedSize;
   }
@@ -56,7 +56,6 @@ export class ResponseCache {
 
   /** Keeps a copy, since the tensors of a response may be views of a whole batch; not when it alone is over the bound. */
   put(key: string, response: InferResponse): void {
-    if (bytesOf(response) > this.bytesMax) return;
     this.responses.set(key, { ...response, outputs: response.outputs.map(copyOf) });
   }
 }

@@ -30,7 +30,7 @@ function step(model: string, from: string, to: string, version = -1): EnsembleSt
 const DIAMOND = [
   step('join', 'l:left r:right', 'out:y'),
   step('left', 'in:a', 'out:left', 3),
-  step('right', 'in:a opt:b', 'out:right'),
+  step('right', 'in:a opt:b', 'out:right unread:nobody'),
   step('side', 'in:left', 'out:extra'),
 ];
 
@@ -108,7 +108,7 @@ describe('an ensemble', () => {
     const { request: left } = models.callOf('left');
     expect(left).toEqual({ ...REQUEST, model: 'left', version: '3', inputs: [tensor('in', '1')], outputs: ['out'] });
     const { request: right } = models.callOf('right');
-    expect([right.version, ...right.inputs.map(textOf)]).toEqual(['', 'in=1', 'opt=2']);
+    expect([right.version, ...right.inputs.map(textOf), ...right.outputs]).toEqual(['', 'in=1', 'opt=2', 'out']);
   });
 
   it('leaves an optional input out where its source is missing', () => {
