@@ -10,13 +10,15 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { mix32, systemClock } from '../src/base/index.js';
-import type { BatchRows } from '../src/contract/index.js';
+import type { BatchRows, ModelSignature } from '../src/contract/index.js';
 import { compileProgram } from '../src/features/index.js';
 import { Engine, type EngineListener, type EngineModel, loadRepository } from '../src/inference/index.js';
 
 export interface BatchingOptions {
   /** A two-scope model; its row bounds are replaced by what the shapes need. */
-  readonly model: Omit<EngineModel, 'requestRowsMax' | 'candidateRowsMax'>;
+  readonly model: Omit<EngineModel, 'requestRowsMax' | 'candidateRowsMax' | 'signature'> & {
+    readonly signature: ModelSignature;
+  };
   /** int32 inputs are filled with seeded ids below this. */
   readonly idsMax: number;
   readonly requestCounts: readonly number[];

@@ -80,7 +80,7 @@ function report(config: Config, server: Server, startMs: number): string {
       (m) =>
         `  model       ${m.name} version ${m.version}: a batch costs ${m.cost.a.toFixed(0)} µs + ${m.cost.b.toFixed(2)} µs per row`,
     ),
-    `  workers     ${stats.workersUp} thread(s), ${mebibytes(stats.slabBytes)} of slabs, ${stats.readsSharedMemory ? 'read in place' : 'copied once in the worker (Node < 22)'}`,
+    `  workers     ${stats.instancesUp} thread(s), ${mebibytes(stats.slabBytes)} of slabs, ${stats.readsSharedMemory ? 'read in place' : 'copied once in the worker (Node < 22)'}`,
     `  pricing     ${config.bidding.mode}, seat ${config.bidding.seat}, ${config.bidding.account_currency}`,
     ...limitSums(config).map((sum, i) => `  ${i === 0 ? 'limits      ' : '            '}${sum}`),
     '',

@@ -11,7 +11,7 @@ export function engineFamilies(stats: EngineStats): Family[] {
       value: read(model),
     }));
   return [
-    gauge('vickrey_workers_up', 'Inference workers that are ready.', stats.workersUp),
+    gauge('vickrey_workers_up', 'Inference workers that are ready.', stats.instancesUp),
     counter('vickrey_workers_lost_total', 'Inference workers that crashed or hung.', stats.workersLost),
     family(
       'counter',

@@ -136,7 +136,7 @@ export async function startServer(config: Config, log: Logger, clock: Clock = sy
     token: adminToken,
     log,
     live: () => true,
-    ready: () => draining === undefined && engine.stats().workersUp > 0,
+    ready: () => draining === undefined && engine.stats().instancesUp > 0,
     metrics: () => registry.exposition(),
     admin: { 'catalog/reload': () => reloadForAdmin(reloadCatalog) },
   });

@@ -1,4 +1,5 @@
 /** The bookkeeping of one slab: whose rows it holds and when they are due. The rows themselves live in the slab. */
+import type { InferEntry } from './infer-entry.js';
 
 /** Where a batch is in its life; the arrows are the only moves there are. */
 export const BATCH = {
@@ -32,10 +33,16 @@ export class Batch {
   startedUs = 0;
   /** What the cost model said when it started. */
   predictedUs = 0;
+  /** Of a batch of queued requests: what merging their tensors took. */
+  gatherUs = 0;
+  /** Of a batch of queued requests: who shares it, in row order. */
+  readonly entries: InferEntry[] = [];
 
   constructor(
     readonly model: number,
     candidateRowsMax: number,
+    /** False: rows that were written as they came. True: requests that waited in the model's queue with their tensors. */
+    readonly isQueued = false,
   ) {
     // Every ticket has at least one candidate row.
     this.tickets = new Float64Array(candidateRowsMax);
@@ -57,6 +64,7 @@ export class Batch {
     this.requestRows = 0;
     this.candidateRows = 0;
     this.ticketCount = 0;
+    this.entries.length = 0;
     this.earliestDeadlineUs = Number.POSITIVE_INFINITY;
     this.latestDeadlineUs = Number.NEGATIVE_INFINITY;
   }

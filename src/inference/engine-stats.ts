@@ -3,8 +3,10 @@ import type { Batcher } from './batcher.js';
 
 export interface EngineStats {
   readonly workers: number;
-  /** Ready workers, busy or not. */
-  readonly workersUp: number;
+  /** Instances of all models that are ready, busy or not. */
+  readonly instancesUp: number;
+  /** Threads that exist for them. */
+  readonly threads: number;
   /** Workers lost (crashed, hung, or failed to come back) since the start. */
   readonly workersLost: number;
   /** Of those, hung ones whose thread has not ended yet. */

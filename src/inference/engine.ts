@@ -6,13 +6,36 @@
  * an estimate. A slab is free only after its last ticket was answered.
  */
 import { builtFile, type Clock } from '../base/index.js';
-import { type BatchRows, type ModelSignature, OperatingError } from '../contract/index.js';
+import {
+  type BatchRows,
+  InferError,
+  type InferHandle,
+  type InferRequest,
+  type ModelStatistics,
+  type OnInfer,
+  OperatingError,
+  type Tensor,
+} from '../contract/index.js';
+import type { Batch } from './batch.js';
 import { Batcher, NONE } from './batcher.js';
+import type { EngineModel, EnginePort } from './engine-port.js';
 import { type EngineStats, ModelStats, modelSnapshot } from './engine-stats.js';
-import { MODELS_MAX, ROWS_MAX, SLABS_PER_MODEL_MAX, slabsPerModelDefault, WORKERS_MAX } from './limits.js';
-import { HEADER, makeSlab, type Slab } from './slab.js';
+import { InferEntry } from './infer-entry.js';
+import {
+  MODELS_MAX,
+  QUEUE_LENGTH_MAX_DEFAULT,
+  QUEUED_SLABS,
+  ROWS_MAX,
+  SLABS_PER_MODEL_MAX,
+  slabsPerModelDefault,
+  WORKERS_MAX,
+} from './limits.js';
+import type { BatchDurations } from './model-statistics.js';
+import { RequestQueue } from './request-queue.js';
+import { ServedModel } from './served-model.js';
+import { HEADER } from './slab.js';
 import { NO_SLAB, type PoolOwner, type WorkerExit, WorkerPool } from './worker-pool.js';
-import type { WorkerReady } from './worker-protocol.js';
+import type { OutputsOverflowed, WorkerReady } from './worker-protocol.js';
 
 export interface EngineListener {
   /** Scores of one ticket: scores[offset … offset + count), all finite, valid during the call only. */
@@ -23,85 +46,155 @@ export interface EngineListener {
   onBatchEnd?(model: number): void;
 }
 
-export interface EngineModel {
-  readonly name: string;
-  readonly version: number;
-  /** The .onnx file. */
-  readonly file: string;
-  readonly signature: ModelSignature;
-  readonly requestRowsMax: number;
-  readonly candidateRowsMax: number;
-  /** At most this many of its batches run at once; by default as many as there are workers. */
-  readonly instanceCount?: number;
-}
-
 export interface EngineOptions {
+  /** Loaded before `start` resolves; others come by `addModel`. */
   readonly models: readonly EngineModel[];
-  /** Threads, each with its own session of every model. */
+  /** Batches that run at once on this machine, over all models; by default also the instances of a model. */
   readonly workers: number;
-  /** Batches of a model that may exist at once; default workers + 10, see `slabsPerModelDefault`. */
+  /** Batches of reserved rows of a model that may exist at once; default workers + 10, see `slabsPerModelDefault`. */
   readonly slabsPerModel?: number;
+  /** Requests that may wait in a model's queue, whatever its own configuration says. */
+  readonly queueLengthMax?: number;
   /** A worker whose batch takes longer is given up. */
   readonly batchTimeoutUs: number;
   readonly listener: EngineListener;
   readonly clock: Clock;
+  /** Called back at the end of the event-loop turn; setImmediate by default. */
+  readonly atEndOfTurn?: (callback: () => void) => void;
   /** The runtime refused a batch, with a message unlike the one before. */
   onBatchRefused?(model: string, message: string): void;
-  onWorkerExit?(exit: { worker: number; reason: string; ticketsFailed: number; restartInUs: number }): void;
+  onWorkerExit?(exit: { model: string; reason: string; ticketsFailed: number; restartInUs: number }): void;
 }
 
-export class Engine {
+export class Engine implements EnginePort {
   /** Where the rows of the last `reserve` begin. */
   requestRow = 0;
   candidateRow = 0;
 
-  private readonly slabs: readonly Slab[];
   private readonly batcher: Batcher;
   private readonly pool: WorkerPool;
-  private readonly counts: readonly ModelStats[];
-  private warm = false;
+  private readonly slabsPerModel: number;
+  /** By the model's number. */
+  private readonly models: ServedModel[] = [];
+  private readonly counts: ModelStats[] = [];
   private readsSharedMemory = false;
   private closing = false;
-  private idleWaiters: (() => void)[] = [];
+  private isFlushPlanned = false;
+  private delayTimer: NodeJS.Timeout | undefined;
+  private idleWaiters: { isIdle: () => boolean; resolve: () => void }[] = [];
 
   /**
-   * Resolves when every worker has loaded, checked and warmed every model.
+   * Resolves when every instance of every model is loaded, checked and warm.
    * @throws OperatingError VK_MODEL_LOAD, VK_MODEL_SIGNATURE (model owner), VK_WORKER, VK_ENGINE_LIMIT (operator)
    */
   static async start(options: EngineOptions): Promise<Engine> {
     checkLimits(options);
     const engine = new Engine(options);
-    await engine.pool.start();
+    try {
+      await Promise.all(options.models.map((model) => engine.addModel(model)));
+    } catch (error) {
+      await engine.close();
+      throw error;
+    }
     return engine;
   }
 
   private constructor(private readonly options: EngineOptions) {
-    const { models, workers, clock } = options;
-    const slabsPerModel = options.slabsPerModel ?? slabsPerModelDefault(workers);
-    this.batcher = new Batcher(
-      models.map((model) => ({ ...model, concurrencyMax: Math.min(model.instanceCount ?? workers, workers) })),
-      slabsPerModel,
-      workers,
-    );
-    this.slabs = models.flatMap((model) => Array.from({ length: slabsPerModel }, () => makeSlab(model)));
-    this.counts = models.map(() => new ModelStats());
-    const workerModels = models.map(({ name, file, signature, requestRowsMax, candidateRowsMax }, index) => {
-      const firstSlab = index * slabsPerModel;
-      const slabs = this.slabs.slice(firstSlab, firstSlab + slabsPerModel).map((slab) => slab.memory);
-      return { name, file, signature, requestRowsMax, candidateRowsMax, firstSlab, slabs };
-    });
+    this.slabsPerModel = options.slabsPerModel ?? slabsPerModelDefault(options.workers);
+    this.batcher = new Batcher([], this.slabsPerModel, QUEUED_SLABS);
+    this.batcher.workers = options.workers;
     const owner: PoolOwner = {
-      onReady: (ready) => this.workerReady(ready),
-      onDone: (slab) => this.batchDone(slab),
+      onReady: (model, ready) => this.workerReady(model, ready),
+      onDone: (slab) => this.batchDone(slab, null),
+      onOverflowed: (slab, outputs) => this.batchDone(slab, outputs),
       onBatchFailed: (slab, message) => this.batchFailed(slab, message),
       onExit: (exit) => this.workerLost(exit),
     };
-    this.pool = new WorkerPool(builtFile(import.meta.url, './worker.js'), workers, workerModels, clock, owner);
+    this.pool = new WorkerPool(builtFile(import.meta.url, './worker.js'), options.clock, owner);
+  }
+
+  /**
+   * Loads a model beside those that run; they are not disturbed. On an error nothing is left behind.
+   * @returns its number, for every other call
+   * @throws OperatingError VK_MODEL_LOAD, VK_MODEL_SIGNATURE, VK_MODEL_WARM_UP (model owner), VK_WORKER, VK_ENGINE_LIMIT
+   */
+  async addModel(model: EngineModel): Promise<number> {
+    checkModel(model, this.models.filter((_, i) => this.batcher.hasModel(i)).length);
+    const { config, executor } = model;
+    const { workers } = this.options;
+    const instances = executor === undefined ? (model.instanceCount ?? workers) : 0;
+    const concurrencyMax = Math.min(executor?.concurrencyMax ?? instances, QUEUED_SLABS + this.slabsPerModel);
+    const queue = config === undefined ? null : this.makeQueue(model);
+    const number = this.batcher.addModel({ ...model, concurrencyMax, queue, isElsewhere: executor !== undefined });
+    const served = new ServedModel(model, this.slabsPerModel);
+    this.models[number] = served;
+    this.counts[number] = new ModelStats();
+    this.batcher.setInstances(number, executor?.concurrencyMax ?? 0);
+    if (executor !== undefined) return number;
+    try {
+      await this.pool.add(number, served.workerModel(), instances);
+    } catch (error) {
+      this.batcher.closeModel(number);
+      this.batcher.removeModel(number);
+      throw error;
+    }
+    return number;
+  }
+
+  /** Takes no more for the model; resolves when what it has is answered and its sessions are freed. */
+  async removeModel(model: number): Promise<void> {
+    this.batcher.closeModel(model);
+    this.planFlush();
+    await this.untilIdle(() => this.closing || this.batcher.isModelIdle(model));
+    await this.models[model].model.executor?.close();
+    await this.pool.remove(model);
+    if (!this.closing) this.batcher.removeModel(model);
   }
 
   /** −1 when unknown. */
   modelIndex(name: string): number {
-    return this.options.models.findIndex((model) => model.name === name);
+    return this.models.findIndex(({ model }, i) => model.name === name && this.batcher.hasModel(i));
+  }
+
+  /**
+   * Queues a request that brings its tensors along. It was checked against the model's configuration.
+   * @param rows as the model counts them: the batch dimension, candidate rows, or 1 where it does not batch
+   */
+  infer(model: number, request: InferRequest, rows: number, done: OnInfer): InferHandle {
+    const nowUs = this.options.clock.nowUs();
+    const served = this.models[model];
+    const { plan } = served;
+    const queue = this.batcher.queueOf(model);
+    if (plan === null || queue === null) throw new Error(`model ${model} takes no tensors`);
+    const { inputs } = request;
+    const entry = new InferEntry(request, rows, plan.requestRowsOf(inputs), plan.shapeKeyOf(inputs), nowUs, done);
+    if (this.closing || this.batcher.isClosed(model)) {
+      this.answerLater(model, entry, new InferError('UNAVAILABLE', `model '${request.model}' is being unloaded`));
+    } else if (queue.push(entry, nowUs) === 'full') {
+      this.counts[model].refused++;
+      this.answerLater(model, entry, new InferError('UNAVAILABLE', 'Exceeds maximum queue size'));
+    } else {
+      this.planFlush();
+    }
+    return {
+      cancel: () => {
+        if (queue.remove(entry))
+          this.failEntries(model, [entry], new InferError('CANCELLED', 'the request was cancelled'));
+      },
+    };
+  }
+
+  statistics(model: number): ModelStatistics {
+    const {
+      statistics,
+      model: { name, version },
+    } = this.models[model];
+    return statistics.snapshot(name, version);
+  }
+
+  /** Requests of the model that wait for an instance. */
+  pendingRequests(model: number): number {
+    return this.batcher.queueOf(model)?.length ?? 0;
   }
 
   /**
@@ -131,7 +224,7 @@ export class Engine {
     }
     this.requestRow = this.batcher.requestRow;
     this.candidateRow = this.batcher.candidateRow;
-    return this.slabs[slab];
+    return this.models[model].rowSlabs[this.batcher.slotOf(slab)];
   }
 
   /** The end of an event-loop turn: everything reserved is written, and what a free worker can take may leave. */
@@ -141,16 +234,22 @@ export class Engine {
       // Before each batch, since taking one brings the next to the head of its queue.
       this.dropExpired(nowUs);
       const slab = this.batcher.next(nowUs);
-      if (slab === NONE) return;
-      const { header } = this.slabs[slab];
+      if (slab === NONE) break;
       const batch = this.batcher.batches[slab];
+      if (batch.isQueued) {
+        this.dispatchQueued(slab, batch, nowUs);
+        continue;
+      }
+      const slot = this.batcher.slotOf(slab);
+      const { header } = this.models[batch.model].rowSlabs[slot];
       header[HEADER.requestRows] = batch.requestRows;
       header[HEADER.candidateRows] = batch.candidateRows;
-      this.pool.ring(slab, nowUs);
+      this.pool.ring(batch.model, slab, slot, null, nowUs);
     }
+    this.planDelay(nowUs);
   }
 
-  /** The watchdog, to be called every few milliseconds: hung workers, restarts, batches that nobody could run in time. */
+  /** The watchdog, to be called every few milliseconds: hung workers, restarts, requests that nobody could run in time. */
   tick(nowUs: number): void {
     this.pool.tick(nowUs, this.options.batchTimeoutUs);
     this.dropExpired(nowUs);
@@ -161,40 +260,45 @@ export class Engine {
     return this.batcher.estimateUs(model, candidateRows, this.options.clock.nowUs());
   }
 
-  /** Workers are up and no batch waits or runs. */
+  /** Every model has an instance up and no batch waits or runs. */
   get idle(): boolean {
-    return this.batcher.workers > 0 && this.batcher.idle;
+    return this.batcher.isUp && this.batcher.idle;
   }
 
   stats(): EngineStats {
+    const numbers = this.models.map((_, i) => i).filter((i) => this.batcher.hasModel(i));
     return {
       workers: this.options.workers,
-      workersUp: this.batcher.workers,
+      instancesUp: numbers.reduce((sum, i) => sum + this.batcher.instancesOf(i), 0),
+      threads: this.pool.threadCount,
       workersLost: this.pool.losses,
       workersAbandoned: this.pool.abandonedCount,
       readsSharedMemory: this.readsSharedMemory,
-      slabBytes: this.slabs.reduce((sum, slab) => sum + slab.memory.byteLength, 0),
-      models: this.options.models.map(({ name, version }, model) => ({
-        name,
-        version,
-        ...modelSnapshot(this.counts[model], this.batcher, model),
+      slabBytes: numbers.reduce((sum, i) => sum + this.models[i].slabBytes, 0),
+      models: numbers.map((i) => ({
+        name: this.models[i].model.name,
+        version: this.models[i].model.version,
+        ...modelSnapshot(this.counts[i], this.batcher, i),
       })),
     };
   }
 
   /** Resolves when no batch waits or runs. The caller stops reserving first and keeps calling `tick`. */
   drain(): Promise<void> {
-    return new Promise((resolve) => {
-      this.idleWaiters.push(resolve);
-      this.wakeIdleWaiters();
-    });
+    return this.untilIdle(() => this.batcher.idle);
   }
 
   /** Fails what waits, lets what runs finish within the batch timeout, then fails it too and ends the threads. */
   async close(): Promise<void> {
     if (this.closing) return;
     this.closing = true;
+    clearTimeout(this.delayTimer);
     for (let slab = this.batcher.nextWaiting(); slab !== NONE; slab = this.batcher.nextWaiting()) this.fail(slab);
+    this.models.forEach((_, model) => {
+      const waiting: InferEntry[] = [];
+      if (this.batcher.hasModel(model)) this.batcher.queueOf(model)?.drain(waiting);
+      this.failEntries(model, waiting, SHUTTING_DOWN());
+    });
     let timer: NodeJS.Timeout | undefined;
     const timeout = new Promise((resolve) => {
       timer = setTimeout(resolve, this.options.batchTimeoutUs / 1000);
@@ -205,28 +309,98 @@ export class Engine {
       this.batcher.stop(slab);
       this.fail(slab);
     }
+    await Promise.all(this.models.map(({ model }) => model.executor?.close()));
     await this.pool.close();
     this.batcher.workers = 0;
+    this.wakeIdleWaiters();
   }
 
-  private workerReady(ready: WorkerReady): void {
-    if (!this.warm) {
-      // The first worker's figures: the cost model gives them a fixed weight, which every restart would increase.
-      this.warm = true;
-      this.readsSharedMemory = ready.readsSharedMemory;
-      for (const { model, candidateRows, runUs } of ready.warmUps) this.batcher.costs[model].seed(candidateRows, runUs);
+  private makeQueue({ config, requestRowsMax, candidateRowsMax }: EngineModel): RequestQueue<InferEntry> | null {
+    if (config === undefined) return null;
+    const mergeRowsMax = config.twoScope !== undefined && config.queue.dynamicBatching ? candidateRowsMax : 0;
+    const lengthMax = this.options.queueLengthMax ?? QUEUE_LENGTH_MAX_DEFAULT;
+    return new RequestQueue<InferEntry>(config.queue, { lengthMax, mergeRowsMax, requestRowsMax });
+  }
+
+  /** Gathers the tensors of a batch that was just formed and hands it to its executor or its instance. */
+  private dispatchQueued(slab: number, batch: Batch, nowUs: number): void {
+    const served = this.models[batch.model];
+    for (const entry of batch.entries) entry.startedUs = nowUs;
+    const slot = this.batcher.slotOf(slab);
+    if (served.model.executor === undefined) {
+      const memory = served.gather(batch.entries, slot);
+      batch.gatherUs = this.options.clock.nowUs() - nowUs;
+      this.pool.ring(batch.model, slab, slot, memory, nowUs);
+      return;
     }
-    this.batcher.workers++;
+    const inputs = served.merge(batch.entries);
+    batch.gatherUs = this.options.clock.nowUs() - nowUs;
+    const deadlineUs = batch.entries.reduce(
+      (least, entry) => Math.min(least, entry.deadlineUs),
+      Number.POSITIVE_INFINITY,
+    );
+    const { sequence } = batch;
+    const { outputs } = served.model.config as NonNullable<EngineModel['config']>;
+    served.model.executor.execute({ inputs, outputs, rows: batch.candidateRows, deadlineUs }, (error, results) => {
+      // At close a batch that still runs is failed before its executor comes back.
+      if (batch.entries.length > 0 && batch.sequence === sequence) this.executed(slab, error, results);
+    });
+  }
+
+  private executed(slab: number, error: InferError | null, outputs: readonly Tensor[] | null): void {
+    const batch = this.batcher.batches[slab];
+    const us = this.options.clock.nowUs() - batch.startedUs;
+    this.batcher.stop(slab);
+    if (error === null) {
+      this.counts[batch.model].ran(0, batch.candidateRows, us);
+      this.batcher.costs[batch.model].observe(batch.candidateRows, us);
+    } else {
+      this.counts[batch.model].batchFailed(error.message);
+    }
+    try {
+      this.flush();
+    } finally {
+      const durations = { inputUs: batch.gatherUs, inferUs: Math.max(0, us - batch.gatherUs), outputUs: 0 };
+      this.answerQueued(slab, error, outputs, durations);
+    }
+  }
+
+  private workerReady(model: number, ready: WorkerReady): void {
+    const served = this.models[model];
+    if (!served.isWarm) {
+      // The first worker's figures: the cost model gives them a fixed weight, which every restart would increase.
+      served.isWarm = true;
+      if (served.rowSlabs.length > 0) this.readsSharedMemory = ready.readsSharedMemory;
+      for (const { rows, runUs } of ready.warmUps) this.batcher.costs[model].seed(rows, runUs);
+    }
+    this.batcher.setInstances(model, this.batcher.instancesOf(model) + 1);
     this.flush();
   }
 
-  private batchDone(slab: number): void {
+  private batchDone(slab: number, overflowed: OutputsOverflowed['outputs'] | null): void {
     const batch = this.batcher.batches[slab];
-    const { runUs, header, scores } = this.slabs[slab];
-    const counts = this.counts[batch.model];
+    const served = this.models[batch.model];
+    const slot = this.batcher.slotOf(slab);
     this.batcher.stop(slab);
-    this.batcher.costs[batch.model].observe(batch.candidateRows, this.options.clock.nowUs() - batch.startedUs);
+    const us = this.options.clock.nowUs() - batch.startedUs;
+    this.batcher.costs[batch.model].observe(batch.candidateRows, us);
+    const counts = this.counts[batch.model];
+    if (batch.isQueued) {
+      const { durationsUs } = served.queuedSlab(slot);
+      const [inputUs, inferUs, outputUs] = durationsUs;
+      counts.ran(0, batch.candidateRows, inputUs + inferUs + outputUs);
+      const outputs = served.takeOutputs(slot, overflowed);
+      try {
+        this.flush();
+      } finally {
+        this.answerQueued(slab, null, outputs, { inputUs: inputUs + batch.gatherUs, inferUs, outputUs });
+      }
+      return;
+    }
+    const { runUs, header, scores } = served.rowSlabs[slot];
     counts.ran(batch.requestRows, batch.candidateRows, runUs[0]);
+    const durations = { inputUs: 0, inferUs: runUs[0], outputUs: 0 };
+    served.statistics.batchRan(batch.ticketCount, batch.candidateRows, durations, this.options.clock.epochMs());
     // The worker is free: the next batch leaves before this one's answers are written, so that it never waits for them.
     try {
       this.flush();
@@ -240,28 +414,29 @@ export class Engine {
     this.batcher.stop(slab);
     // Said once, not once per batch: a model that refuses one batch tends to refuse them all.
     if (message !== this.counts[model].lastFailure)
-      this.options.onBatchRefused?.(this.options.models[model].name, message);
+      this.options.onBatchRefused?.(this.models[model].model.name, message);
     this.counts[model].batchFailed(message);
     try {
       this.flush();
     } finally {
-      this.fail(slab);
+      this.fail(slab, null, message);
     }
   }
 
   private workerLost(exit: WorkerExit): void {
-    const { slab, gone } = exit;
-    if (exit.wasReady) this.batcher.workers--;
+    const { model, slab, gone, reason, restartInUs } = exit;
+    if (exit.wasReady) this.batcher.setInstances(model, this.batcher.instancesOf(model) - 1);
     let ticketsFailed = 0;
     if (slab !== NO_SLAB) {
       const batch = this.batcher.batches[slab];
-      ticketsFailed = batch.ticketCount;
+      ticketsFailed = batch.isQueued ? batch.entries.length : batch.ticketCount;
       this.batcher.stop(slab);
-      this.counts[batch.model].batchFailed(exit.reason);
-      this.fail(slab, gone);
+      this.counts[model].batchFailed(reason);
+      // Its thread may still write: the memory is left to it, and the next batch here gets another.
+      if (batch.isQueued) this.models[model].dropQueuedSlab(this.batcher.slotOf(slab));
+      this.fail(slab, batch.isQueued ? null : gone, reason);
     }
-    const { worker, reason, restartInUs } = exit;
-    this.options.onWorkerExit?.({ worker, reason, ticketsFailed, restartInUs });
+    this.options.onWorkerExit?.({ model: this.models[model].model.name, reason, ticketsFailed, restartInUs });
   }
 
   private dropExpired(nowUs: number): void {
@@ -269,6 +444,34 @@ export class Engine {
       this.counts[this.batcher.batches[slab].model].batchesExpired++;
       this.fail(slab);
     }
+    this.batcher.expireQueued(nowUs, this.onQueuedExpired);
+  }
+
+  private readonly onQueuedExpired = (model: number, entries: InferEntry[]): void => {
+    this.failEntries(model, entries, new InferError('UNAVAILABLE', 'Request timeout expired'));
+  };
+
+  private planFlush(): void {
+    if (this.isFlushPlanned) return;
+    this.isFlushPlanned = true;
+    (this.options.atEndOfTurn ?? setImmediate)(() => {
+      this.isFlushPlanned = false;
+      this.flush();
+    });
+  }
+
+  /** Wakes when a queue's delay is over. The timer's grain is a millisecond; requests that arrive meanwhile look too. */
+  private planDelay(nowUs: number): void {
+    if (this.delayTimer !== undefined || this.closing) return;
+    const dueUs = this.batcher.queuedDueAtUs(nowUs);
+    if (dueUs === Number.POSITIVE_INFINITY) return;
+    this.delayTimer = setTimeout(
+      () => {
+        this.delayTimer = undefined;
+        this.flush();
+      },
+      Math.max(0, (dueUs - nowUs) / 1000),
+    );
   }
 
   private answer(slab: number, scores: Float32Array, hasNonFinite: boolean): void {
@@ -295,9 +498,65 @@ export class Engine {
     this.batchEnded(model, thrown);
   }
 
+  private answerQueued(
+    slab: number,
+    error: InferError | null,
+    outputs: readonly Tensor[] | null,
+    durations: BatchDurations,
+  ): void {
+    const batch = this.batcher.batches[slab];
+    const served = this.models[batch.model];
+    const { epochMs, nowUs } = this.options.clock;
+    const entries = batch.entries.splice(0);
+    if (error === null && outputs !== null) {
+      try {
+        const responses = served.scatter(entries, batch.candidateRows, outputs);
+        served.statistics.batchRan(entries.length, batch.candidateRows, durations, epochMs());
+        this.batcher.settle(slab);
+        const endUs = nowUs();
+        entries.forEach((entry, i) => {
+          served.statistics.succeeded(entry.startedUs - entry.arrivalUs, endUs - entry.arrivalUs);
+          entry.answer(null, responses[i]);
+        });
+        this.batchEnded(batch.model, undefined);
+        return;
+      } catch (thrown) {
+        if (!(thrown instanceof InferError)) throw thrown;
+        error = thrown;
+      }
+    }
+    this.batcher.settle(slab);
+    this.failEntries(batch.model, entries, error ?? new InferError('INTERNAL', 'no outputs'));
+    this.batchEnded(batch.model, undefined);
+  }
+
+  private failEntries(model: number, entries: readonly InferEntry[], error: InferError): void {
+    if (entries.length === 0) return;
+    const nowUs = this.options.clock.nowUs();
+    for (const entry of entries) {
+      this.models[model].statistics.failed(nowUs - entry.arrivalUs);
+      entry.answer(error, null);
+    }
+    this.wakeIdleWaiters();
+  }
+
+  private answerLater(model: number, entry: InferEntry, error: InferError): void {
+    setImmediate(() => this.failEntries(model, [entry], error));
+  }
+
   /** @param gone see WorkerExit: until then the slab is out of use. */
-  private fail(slab: number, gone: Promise<void> | null = null): void {
-    const { model, tickets, ticketCount } = this.batcher.batches[slab];
+  private fail(slab: number, gone: Promise<void> | null = null, reason = ''): void {
+    const batch = this.batcher.batches[slab];
+    const { model, tickets, ticketCount } = batch;
+    if (batch.isQueued) {
+      const entries = batch.entries.splice(0);
+      this.batcher.settle(slab);
+      const name = this.models[model].model.name;
+      const error = reason === '' ? SHUTTING_DOWN() : new InferError('INTERNAL', `model '${name}' failed: ${reason}`);
+      this.failEntries(model, entries, error);
+      this.batchEnded(model, undefined);
+      return;
+    }
     const { listener } = this.options;
     this.counts[model].ticketsFailed += ticketCount;
     let thrown: unknown;
@@ -319,13 +578,22 @@ export class Engine {
     if (thrown !== undefined) throw thrown;
   }
 
+  private untilIdle(isIdle: () => boolean): Promise<void> {
+    return new Promise((resolve) => {
+      this.idleWaiters.push({ isIdle, resolve });
+      this.wakeIdleWaiters();
+    });
+  }
+
   private wakeIdleWaiters(): void {
-    if (this.idleWaiters.length === 0 || !this.batcher.idle) return;
+    if (this.idleWaiters.length === 0) return;
     const waiters = this.idleWaiters;
-    this.idleWaiters = [];
-    for (const wake of waiters) wake();
+    this.idleWaiters = waiters.filter(({ isIdle }) => !isIdle());
+    for (const { isIdle, resolve } of waiters) if (isIdle()) resolve();
   }
 }
+
+const SHUTTING_DOWN = () => new InferError('UNAVAILABLE', 'the server is shutting down');
 
 function allFinite(scores: Float32Array, offset: number, count: number): boolean {
   for (let i = offset; i < offset + count; i++) if (!Number.isFinite(scores[i])) return false;
@@ -333,17 +601,20 @@ function allFinite(scores: Float32Array, offset: number, count: number): boolean
 }
 
 /** @throws OperatingError VK_ENGINE_LIMIT (operator) */
-function checkLimits(options: EngineOptions): void {
-  const expect = (name: string, value: number, min: number, max: number): void => {
-    if (Number.isInteger(value) && value >= min && value <= max) return;
-    throw new OperatingError('VK_ENGINE_LIMIT', 'operator', `${name} is ${value}; it must be ${min} to ${max}.`);
-  };
-  expect('models', options.models.length, 0, MODELS_MAX);
-  expect('workers', options.workers, 1, WORKERS_MAX);
-  expect('slabsPerModel', options.slabsPerModel ?? slabsPerModelDefault(options.workers), 1, SLABS_PER_MODEL_MAX);
-  for (const model of options.models) {
-    expect(`${model.name}: requestRowsMax`, model.requestRowsMax, 1, ROWS_MAX);
-    expect(`${model.name}: candidateRowsMax`, model.candidateRowsMax, 1, ROWS_MAX);
-    expect(`${model.name}: instanceCount`, model.instanceCount ?? options.workers, 1, WORKERS_MAX);
-  }
+function checkLimits({ workers, slabsPerModel }: EngineOptions): void {
+  expect('workers', workers, 1, WORKERS_MAX);
+  expect('slabsPerModel', slabsPerModel ?? slabsPerModelDefault(workers), 1, SLABS_PER_MODEL_MAX);
+}
+
+/** @throws OperatingError VK_ENGINE_LIMIT (operator) */
+function checkModel(model: EngineModel, modelsLoaded: number): void {
+  expect('models', modelsLoaded + 1, 1, MODELS_MAX);
+  expect(`${model.name}: requestRowsMax`, model.requestRowsMax, 1, ROWS_MAX);
+  expect(`${model.name}: candidateRowsMax`, model.candidateRowsMax, 1, ROWS_MAX);
+  expect(`${model.name}: instanceCount`, model.instanceCount ?? 1, 1, WORKERS_MAX);
+}
+
+function expect(name: string, value: number, min: number, max: number): void {
+  if (Number.isInteger(value) && value >= min && value <= max) return;
+  throw new OperatingError('VK_ENGINE_LIMIT', 'operator', `${name} is ${value}; it must be ${min} to ${max}.`);
 }

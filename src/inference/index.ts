@@ -11,8 +11,8 @@
 export {
   Engine,
   type EngineListener,
-  type EngineModel,
   type EngineOptions,
 } from './engine.js';
+export type { EngineModel } from './engine-port.js';
 export type { EngineStats } from './engine-stats.js';
 export { loadRepository, type RepositoryModel } from './repository.js';

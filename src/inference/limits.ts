@@ -7,6 +7,17 @@ export const REQUEST_ROWS_MAX_DEFAULT = 64;
 export const ROWS_MAX = 65_536;
 
 export const WORKERS_MAX = 256;
+/** Threads of all models together: one per instance, about 6 MB each before its session. */
+export const INSTANCES_MAX = 1024;
+/** A thread without an instance ends after this; a reload within it finds its threads waiting. */
+export const THREAD_IDLE_MS = 10_000;
+/** Data of one batch of queued requests, inputs and outputs in place; a request alone may be as large. */
+export const TENSOR_BYTES_MAX = 256 * 1024 * 1024;
+/** First size of such a memory, and the most that is kept from one batch to the next. */
+export const TENSOR_BYTES_MIN = 64 * 1024;
+export const TENSOR_BYTES_KEPT_MAX = 4 * 1024 * 1024;
+/** Batches of queued requests of one model that run or are being answered: the instances of a large machine. */
+export const QUEUED_SLABS = 64;
 
 /**
  * Slabs of a model: one in flight per worker, one whose scores are being handed out (its tickets may reserve again
@@ -35,3 +46,6 @@ export const RESTART_HEALTHY_US = 10_000_000;
 export const ABANDONED_MAX = 4;
 /** How long closing waits for runs to return: longer than any batch that is not hung. */
 export const CLOSE_US_MAX = 10_000_000;
+
+/** Requests that wait in one model's queue: at 4 kB of tensors each, 32 MiB. */
+export const QUEUE_LENGTH_MAX_DEFAULT = 8192;

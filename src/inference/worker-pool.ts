@@ -1,6 +1,7 @@
 /**
- * The threads. Piscina starts, replaces and ends them; each runs one long-lived task (worker.ts) in a *seat* of ours,
- * which rings its doorbell, hears its messages, and is filled again after a pause when its worker is lost.
+ * The threads. Piscina starts, replaces and ends them; each runs one long-lived task (worker.ts), an instance of one
+ * model, in a *seat* of ours, which rings its doorbell, hears its messages, and is filled again after a pause when its
+ * worker is lost. A model has a group of seats; groups come and go with loads and unloads and never disturb each other.
  *
  * A batch costs one `Atomics.notify` and one message. The answer comes by MessagePort: `Atomics.waitAsync` on the event
  * loop was measured and is no faster.
@@ -17,13 +18,17 @@ import { OperatingError } from '../contract/index.js';
 import {
   ABANDONED_MAX,
   CLOSE_US_MAX,
+  INSTANCES_MAX,
   RESTART_DELAY_US_MAX,
   RESTART_DELAY_US_MIN,
   RESTART_HEALTHY_US,
+  THREAD_IDLE_MS,
   WORKER_START_US_MAX,
 } from './limits.js';
 import {
   CONTROL,
+  type MailedSlab,
+  type OutputsOverflowed,
   type WorkerMessage,
   type WorkerModel,
   type WorkerReady,
@@ -34,7 +39,7 @@ import {
 export const NO_SLAB = -1;
 
 export interface WorkerExit {
-  readonly worker: number;
+  readonly model: number;
   readonly reason: string;
   /** The batch that was lost with it; NO_SLAB when it was idle or still starting. */
   readonly slab: number;
@@ -47,9 +52,11 @@ export interface WorkerExit {
 
 /** Who hears from the workers. Called from the event loop, never from inside a call to the pool except `tick`. */
 export interface PoolOwner {
-  onReady(ready: WorkerReady): void;
-  /** The slab's scores are there; the worker is free again. */
+  onReady(model: number, ready: WorkerReady): void;
+  /** The slab's results are there; the worker is free again. */
   onDone(slab: number): void;
+  /** As onDone, with outputs that did not fit into the slab. */
+  onOverflowed(slab: number, outputs: OutputsOverflowed['outputs']): void;
   /** The runtime refused the batch; the worker is free again. */
   onBatchFailed(slab: number, message: string): void;
   onExit(exit: WorkerExit): void;
@@ -63,13 +70,33 @@ class Seat {
   port: MessagePort | null = null;
   /** Settles when its task has ended, in whatever way. */
   ended: Promise<void> = Promise.resolve();
+  /** The slab's id, and what its worker calls it. */
   slab = NO_SLAB;
+  /** By the worker's number of a queued slab: the memory it was mailed last. */
+  mailed: (SharedArrayBuffer | undefined)[] = [];
   /** Since when it is busy or starting. */
   sinceUs = 0;
   readyUs = 0;
   restartAtUs = 0;
   /** Losses since a worker here was last healthy. */
   losses = 0;
+
+  constructor(readonly group: Group) {}
+}
+
+/** The instances of one model. */
+class Group {
+  readonly seats: Seat[];
+  /** Settles the start in progress; null once it is over. */
+  started: ((error: Error | null) => void) | null = null;
+
+  constructor(
+    readonly model: number,
+    readonly worker: WorkerModel,
+    instances: number,
+  ) {
+    this.seats = Array.from({ length: instances }, () => new Seat(this));
+  }
 }
 
 export class WorkerPool {
@@ -77,25 +104,23 @@ export class WorkerPool {
   losses = 0;
   /** Tasks of abandoned workers that have not ended yet. */
   private readonly abandoned = new Set<Promise<void>>();
-  private readonly seats: readonly Seat[];
+  /** By model. */
+  private readonly groups = new Map<number, Group>();
   private readonly piscina: Piscina;
   private closing = false;
-  /** Settles the start in progress; null once it is over. */
-  private started: ((error: Error | null) => void) | null = null;
 
   constructor(
     file: URL,
-    workers: number,
-    private readonly models: readonly WorkerModel[],
     private readonly clock: Clock,
     private readonly owner: PoolOwner,
   ) {
-    this.seats = Array.from({ length: workers }, () => new Seat());
     this.piscina = new Piscina({
       filename: fileURLToPath(file),
-      minThreads: workers,
-      maxThreads: workers + ABANDONED_MAX,
-      maxQueue: workers,
+      minThreads: 0,
+      maxThreads: INSTANCES_MAX + ABANDONED_MAX,
+      maxQueue: INSTANCES_MAX,
+      // A reload starts the new instances before it ends the old ones: their threads serve the reload after it.
+      idleTimeout: THREAD_IDLE_MS,
       // Our tasks never end, so Piscina's own doorbell has nothing to wait for.
       atomics: 'disabled',
       recordTiming: false,
@@ -105,56 +130,91 @@ export class WorkerPool {
   }
 
   /**
-   * Fills every seat and waits until all are ready.
-   * @throws OperatingError when a worker refuses a model, dies, or takes longer than WORKER_START_US_MAX
+   * Starts the model's instances and waits until all are ready. On an error none is left.
+   * @throws OperatingError when a worker refuses the model, dies, or takes longer than WORKER_START_US_MAX
    */
-  async start(): Promise<void> {
+  async add(model: number, worker: WorkerModel, instances: number): Promise<void> {
+    const used = [...this.groups.values()].reduce((sum, { seats }) => sum + seats.length, 0);
+    if (used + instances > INSTANCES_MAX) {
+      throw new OperatingError(
+        'VK_ENGINE_LIMIT',
+        'operator',
+        `${used} instances are loaded and ${instances} more are asked for; ${INSTANCES_MAX} are the most.`,
+      );
+    }
+    const group = new Group(model, worker, instances);
+    this.groups.set(model, group);
     const started = new Promise<void>((resolve, reject) => {
-      this.started = (error) => (error === null ? resolve() : reject(error));
+      group.started = (error) => (error === null ? resolve() : reject(error));
     });
     const seconds = WORKER_START_US_MAX / 1e6;
-    const timer = setTimeout(() => this.started?.(startError(`not ready after ${seconds} s`)), seconds * 1000);
-    for (let i = 0; i < this.seats.length; i++) this.fill(i);
+    const timer = setTimeout(() => group.started?.(startError(`not ready after ${seconds} s`)), seconds * 1000);
+    for (const seat of group.seats) this.fill(seat);
     try {
       await started;
     } catch (error) {
-      await this.close();
+      await this.remove(model);
       throw error;
     } finally {
       clearTimeout(timer);
-      this.started = null;
+      group.started = null;
     }
   }
 
-  /** Hands the slab to an idle worker, which owns it until onDone, onBatchFailed or onExit. */
-  ring(slab: number, nowUs: number): void {
-    const seat = this.seats.find((candidate) => candidate.state === 'idle');
+  /** Ends the model's instances, which run nothing; resolves when their sessions are freed. */
+  async remove(model: number): Promise<void> {
+    const group = this.groups.get(model);
+    if (group === undefined) return;
+    this.groups.delete(model);
+    await settledInTime(group.seats.filter((seat) => seat.state !== 'empty').map((seat) => this.end(seat)));
+  }
+
+  /**
+   * Hands the slab to an idle worker, which owns it until onDone, onBatchFailed or onExit.
+   * @param slot what the workers of this model call it
+   * @param memory of a queued slab; null for a slab of rows, which they know since they started
+   */
+  ring(model: number, slab: number, slot: number, memory: SharedArrayBuffer | null, nowUs: number): void {
+    const seat = this.groups.get(model)?.seats.find((candidate) => candidate.state === 'idle');
     if (seat === undefined) throw new Error('ring: no worker is idle');
     seat.state = 'busy';
     seat.slab = slab;
     seat.sinceUs = nowUs;
-    Atomics.store(seat.control, CONTROL.slab, slab);
+    if (memory !== null && seat.mailed[slot] !== memory) {
+      seat.mailed[slot] = memory;
+      const mail: MailedSlab = { slab: slot, memory };
+      seat.port?.postMessage(mail);
+      Atomics.add(seat.control, CONTROL.mail, 1);
+    }
+    Atomics.store(seat.control, CONTROL.slab, slot);
     wake(seat);
   }
 
   /** Abandons workers that are overdue and refills empty seats whose pause is over. */
   tick(nowUs: number, batchTimeoutUs: number): void {
     if (this.closing) return;
-    for (let i = 0; i < this.seats.length; i++) {
-      const seat = this.seats[i];
-      if (seat.state === 'empty') {
-        // Without a spare thread the seat stays empty until an abandoned worker has ended.
-        if (nowUs >= seat.restartAtUs && this.abandoned.size <= ABANDONED_MAX) this.fill(i);
-      } else if (seat.state === 'busy' && nowUs - seat.sinceUs > batchTimeoutUs) {
-        this.abandon(i, `a batch ran longer than ${batchTimeoutUs / 1000} ms`);
-      } else if (seat.state === 'starting' && nowUs - seat.sinceUs > WORKER_START_US_MAX) {
-        this.abandon(i, `not ready after ${WORKER_START_US_MAX / 1e6} s`);
+    for (const { seats, started } of this.groups.values()) {
+      for (const seat of seats) {
+        if (seat.state === 'empty') {
+          // A group that has not started yet is given up as a whole. Without a spare thread the seat stays empty until
+          // an abandoned worker has ended.
+          if (started === null && nowUs >= seat.restartAtUs && this.abandoned.size <= ABANDONED_MAX) this.fill(seat);
+        } else if (seat.state === 'busy' && nowUs - seat.sinceUs > batchTimeoutUs) {
+          this.abandon(seat, `a batch ran longer than ${batchTimeoutUs / 1000} ms`);
+        } else if (seat.state === 'starting' && nowUs - seat.sinceUs > WORKER_START_US_MAX) {
+          this.abandon(seat, `not ready after ${WORKER_START_US_MAX / 1e6} s`);
+        }
       }
     }
   }
 
   get abandonedCount(): number {
     return this.abandoned.size;
+  }
+
+  /** Threads that exist, idle ones included. */
+  get threadCount(): number {
+    return this.piscina.threads.length;
   }
 
   /**
@@ -164,74 +224,75 @@ export class WorkerPool {
   async close(): Promise<void> {
     this.closing = true;
     const ending = [...this.abandoned];
-    for (const seat of this.seats) {
-      if (seat.state === 'empty') continue;
-      seat.generation++;
-      seat.port?.close();
-      stop(seat);
-      ending.push(seat.ended);
+    for (const { seats } of this.groups.values()) {
+      for (const seat of seats) if (seat.state !== 'empty') ending.push(this.end(seat));
     }
-    let timer: NodeJS.Timeout | undefined;
-    const timeout = new Promise<'late'>((resolve) => {
-      timer = setTimeout(() => resolve('late'), CLOSE_US_MAX / 1000);
-    });
-    const result = await Promise.race([Promise.allSettled(ending), timeout]);
-    clearTimeout(timer);
-    if (result !== 'late') await this.piscina.destroy();
+    this.groups.clear();
+    if (await settledInTime(ending)) await this.piscina.destroy();
   }
 
-  private fill(index: number): void {
-    const seat = this.seats[index];
+  /** Tells a worker to stop and forgets it. */
+  private end(seat: Seat): Promise<void> {
+    seat.generation++;
+    seat.state = 'empty';
+    seat.port?.close();
+    stop(seat);
+    return seat.ended;
+  }
+
+  private fill(seat: Seat): void {
     const generation = ++seat.generation;
     const { port1, port2 } = new MessageChannel();
     seat.state = 'starting';
     seat.sinceUs = this.clock.nowUs();
+    seat.mailed = [];
     const control = new SharedArrayBuffer(CONTROL.length * 4);
     seat.control = new Int32Array(control);
     seat.port = port1;
     port1.on('message', (message: WorkerMessage) => {
       if (seat.generation === generation) this.hear(seat, message);
     });
-    const task: WorkerTask = { control, port: port2, models: this.models };
+    const task: WorkerTask = { control, port: port2, model: seat.group.worker };
     seat.ended = this.piscina.run(task, { transferList: [port2] }).then(
       (result: WorkerResult) => {
         const error = result === null ? startError('it stopped by itself') : refusal(result);
-        this.lose(index, generation, error, null);
+        this.lose(seat, generation, error, null);
       },
-      (error: Error) => this.lose(index, generation, startError(error.message), null),
+      (error: Error) => this.lose(seat, generation, startError(error.message), null),
     );
   }
 
   private hear(seat: Seat, message: WorkerMessage): void {
+    const { slab, group } = seat;
     seat.state = 'idle';
     seat.slab = NO_SLAB;
     if (typeof message === 'number') {
-      this.owner.onDone(message);
+      this.owner.onDone(slab);
     } else if (message.kind === 'failed') {
-      this.owner.onBatchFailed(message.slab, message.message);
+      this.owner.onBatchFailed(slab, message.message);
+    } else if (message.kind === 'overflowed') {
+      this.owner.onOverflowed(slab, message.outputs);
     } else {
       seat.readyUs = this.clock.nowUs();
-      this.owner.onReady(message);
-      if (this.seats.every((other) => other.state !== 'starting')) this.started?.(null);
+      this.owner.onReady(group.model, message);
+      if (group.seats.every((other) => other.state !== 'starting')) group.started?.(null);
     }
   }
 
   /** Leaves a worker to itself: its thread stops when its run returns, which may be never. */
-  private abandon(index: number, reason: string): void {
-    const seat = this.seats[index];
+  private abandon(seat: Seat, reason: string): void {
     const { ended } = seat;
     stop(seat);
     this.abandoned.add(ended);
     const gone = ended.then(() => {
       this.abandoned.delete(ended);
     });
-    this.lose(index, seat.generation, new Error(reason), gone);
+    this.lose(seat, seat.generation, new Error(reason), gone);
   }
 
-  private lose(index: number, generation: number, error: Error, gone: Promise<void> | null): void {
-    const seat = this.seats[index];
+  private lose(seat: Seat, generation: number, error: Error, gone: Promise<void> | null): void {
     if (seat.generation !== generation) return;
-    const { slab } = seat;
+    const { slab, group } = seat;
     const wasReady = seat.state !== 'starting';
     const nowUs = this.clock.nowUs();
     seat.generation++;
@@ -243,9 +304,20 @@ export class WorkerPool {
     seat.restartAtUs = nowUs + restartInUs;
     seat.losses++;
     this.losses++;
-    if (this.started !== null) this.started(error);
-    else this.owner.onExit({ worker: index, reason: error.message, slab, wasReady, restartInUs, gone });
+    if (group.started !== null) group.started(error);
+    else this.owner.onExit({ model: group.model, reason: error.message, slab, wasReady, restartInUs, gone });
   }
+}
+
+/** False when CLOSE_US_MAX passed first. */
+async function settledInTime(ending: readonly Promise<void>[]): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const timeout = new Promise<'late'>((resolve) => {
+    timer = setTimeout(() => resolve('late'), CLOSE_US_MAX / 1000);
+  });
+  const result = await Promise.race([Promise.allSettled(ending), timeout]);
+  clearTimeout(timer);
+  return result !== 'late';
 }
 
 /** Tells a worker to end its task as soon as it looks: idle ones at once, busy and starting ones when they are done. */

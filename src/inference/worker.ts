@@ -1,46 +1,52 @@
 /**
- * The inference worker: the one long-lived Piscina task of its thread. Waits for the doorbell, runs the slab it names,
- * posts the slab's id, waits again. Sessions cannot cross threads, so each worker loads its own.
+ * The inference worker: one instance of one model, the one long-lived Piscina task of its thread. Waits for the
+ * doorbell, runs the slab it names, posts the slab's number, waits again. Sessions cannot cross threads.
  */
+import { receiveMessageOnPort } from 'node:worker_threads';
+import type { InferenceSession } from 'onnxruntime-node';
 import { OperatingError } from '../contract/index.js';
-import { ModelSession } from './model-session.js';
-import type { Slab } from './slab.js';
+import { RowSession } from './row-session.js';
+import { createSession } from './session.js';
+import { TensorSession } from './tensor-session.js';
 import {
   CONTROL,
+  type MailedSlab,
   type WorkerMessage,
   type WorkerReady,
   type WorkerResult,
   type WorkerTask,
 } from './worker-protocol.js';
 
-/** Returns when told to stop, or at once when a model is refused. Any other error is a crash. */
+/** Returns when told to stop, or at once when the model is refused. Any other error is a crash. */
 export default async function work(task: WorkerTask): Promise<WorkerResult> {
-  const post = (message: WorkerMessage): void => task.port.postMessage(message);
-  const sessions: ModelSession[] = [];
-  const warmUps: { model: number; candidateRows: number; runUs: number }[] = [];
+  const { model, port } = task;
+  const post = (message: WorkerMessage): void => port.postMessage(message);
+  let session: InferenceSession | undefined;
+  let rows: RowSession | null = null;
+  let tensors: TensorSession | null = null;
   let readsSharedMemory = false;
   try {
-    for (const model of task.models) sessions.push(await ModelSession.load(model));
-    readsSharedMemory = sessions.length > 0 && (await sessions[0].readsSharedMemory());
-    for (const [model, session] of sessions.entries()) {
-      for (const run of await session.warmUp(readsSharedMemory)) warmUps.push({ model, ...run });
+    session = await createSession(model);
+    const warmUps: { rows: number; runUs: number }[] = [];
+    if (model.rows !== null) {
+      rows = new RowSession(session, { name: model.name, ...model.rows }, model.rows.slabs);
+      readsSharedMemory = await rows.readsSharedMemory();
+      warmUps.push(...(await rows.warmUp(readsSharedMemory)));
     }
+    if (model.tensors !== null) {
+      tensors = new TensorSession(session, model.name, model.tensors);
+      warmUps.push(...(await tensors.warmUp()));
+    }
+    const ready: WorkerReady = { kind: 'ready', readsSharedMemory, warmUps };
+    post(ready);
   } catch (error) {
+    await session?.release();
     if (!(error instanceof OperatingError)) throw error;
     return { code: error.code, fixedBy: error.fixedBy, message: error.message };
   }
-  const slabs: { session: ModelSession; slab: Slab }[] = [];
-  task.models.forEach(({ firstSlab }, model) => {
-    sessions[model].slabs.forEach((slab, i) => {
-      slabs[firstSlab + i] = { session: sessions[model], slab };
-    });
-  });
-
   const control = new Int32Array(task.control);
-  const ready: WorkerReady = { kind: 'ready', readsSharedMemory, warmUps };
-  post(ready);
-
   let rung = 0;
+  let mailRead = 0;
   for (;;) {
     // Blocks the thread, which has nothing else to do: woken in 6–20 µs, where a message would take 30. Woken is not
     // rung: where the event loop is preempted between its add and its notify, the batch may be done already, and the
@@ -48,14 +54,23 @@ export default async function work(task: WorkerTask): Promise<WorkerResult> {
     while (Atomics.load(control, CONTROL.doorbell) === rung) Atomics.wait(control, CONTROL.doorbell, rung);
     rung = Atomics.load(control, CONTROL.doorbell);
     if (Atomics.load(control, CONTROL.stop) === 1) break;
-    const id = Atomics.load(control, CONTROL.slab);
+    for (; mailRead < Atomics.load(control, CONTROL.mail); mailRead++) {
+      const { message } = receiveMessageOnPort(port) as { message: MailedSlab };
+      tensors?.setSlab(message.slab, message.memory);
+    }
+    const slab = Atomics.load(control, CONTROL.slab);
     try {
-      await slabs[id].session.run(slabs[id].slab, readsSharedMemory);
-      post(id);
+      if (slab < model.rowSlabs) {
+        await (rows as RowSession).run((rows as RowSession).slabs[slab], readsSharedMemory);
+        post(slab);
+      } else {
+        post((await (tensors as TensorSession).run(slab)) ?? slab);
+      }
     } catch (error) {
-      post({ kind: 'failed', slab: id, message: (error as Error).message });
+      post({ kind: 'failed', slab, message: (error as Error).message });
     }
   }
-  for (const session of sessions) await session.release();
+  // At once: Piscina may give the thread to the next worker.
+  await session.release();
   return null;
 }

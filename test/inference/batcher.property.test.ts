@@ -27,7 +27,6 @@ class World {
       concurrencyMax: CONCURRENCY_MAX,
     })),
     SLABS,
-    WORKERS_MAX,
   );
   nowUs = 0;
   tickets = 0;

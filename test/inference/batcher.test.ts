@@ -9,7 +9,7 @@ function batcher(
 ): Batcher {
   const { models = 1, slabs = 4, workers = 1, concurrencyMax = 8 } = options;
   const limits = { requestRowsMax: 8, candidateRowsMax: 100, concurrencyMax };
-  const made = new Batcher(Array(models).fill(limits), slabs, 8);
+  const made = new Batcher(Array(models).fill(limits), slabs);
   made.workers = workers;
   for (const cost of made.costs) for (const rows of [1, 50, 100]) cost.seed(rows, 100 + rows);
   return made;

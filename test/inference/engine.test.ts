@@ -122,7 +122,8 @@ describe('engine', () => {
   it('is warm when it starts: the costs are fitted', async () => {
     engine = await start([twoScope(), singleScope()], new Recorder(), { workers: 2 });
     const stats = engine.stats();
-    expect(stats).toMatchObject({ workers: 2, workersUp: 2, workersLost: 0 });
+    // Two instances of each model, since nothing says otherwise.
+    expect(stats).toMatchObject({ workers: 2, instancesUp: 4, workersLost: 0 });
     for (const { cost } of stats.models) expect(cost.a + cost.b).toBeGreaterThan(0);
     expect(engine.estimateUs(0, 64)).toBeGreaterThan(0);
     expect(engine.estimateUs(0, 64)).toBeLessThan(1_000_000);
@@ -146,12 +147,15 @@ describe('engine', () => {
     const recorder = new Recorder();
     const running = await start([twoScope()], recorder);
     engine = running;
-    const { pool } = running as unknown as { pool: { seats: { control: Int32Array }[] } };
+    const { pool } = running as unknown as {
+      pool: { groups: Map<number, { seats: { control: Int32Array }[] }> };
+    };
+    const control = pool.groups.get(0)?.seats[0].control as Int32Array;
     for (let ticket = 0; ticket < 200; ticket++) {
       ask(running, 0, ticket, simple(3, 2));
       running.flush();
       await until(() => recorder.answers.has(ticket), running);
-      Atomics.notify(pool.seats[0].control, CONTROL.doorbell);
+      Atomics.notify(control, CONTROL.doorbell);
     }
     expect(recorder.repeated).toEqual([]);
     expect(running.stats().models[0].batches).toBe(200);
@@ -197,7 +201,7 @@ describe('engine', () => {
     engine.flush();
     await engine.drain();
     expect(recorder.answers.get(3)?.scores).toEqual(expected(simple(1, 3)));
-    expect(engine.stats()).toMatchObject({ workersUp: 1, workersLost: 0 });
+    expect(engine.stats()).toMatchObject({ instancesUp: 1, workersLost: 0 });
     expect(engine.stats().models[0]).toMatchObject({ batches: 1, batchesFailed: 1, ticketsFailed: 2 });
     expect(engine.stats().models[0].lastFailure).toMatch(/indices element out of data bounds/);
   });

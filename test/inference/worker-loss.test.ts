@@ -46,7 +46,7 @@ describe('a worker that dies in the middle of a batch', () => {
     for (const ticket of [1, 2, 3]) if (ticket !== lost[0]) expect(scores(recorder, ticket)).toBe(ticket);
     expect(exits).toEqual([expect.objectContaining({ ticketsFailed: 1, reason: expect.stringContaining('exited') })]);
 
-    await until(() => engine.stats().workersUp === 2, engine);
+    await until(() => engine.stats().instancesUp === 2, engine);
     await until(() => threads().length === 2);
     for (const ticket of [4, 5, 6, 7]) ask(ticket, ticket);
     await engine.drain();
@@ -74,7 +74,7 @@ describe('a worker that dies in the middle of a batch', () => {
     const pausesUs: number[] = [];
     engine = await start([slow()], new Recorder(), { onWorkerExit: (exit) => pausesUs.push(exit.restartInUs) });
     for (let loss = 1; loss <= 3; loss++) {
-      await until(() => engine.stats().workersUp === 1, engine);
+      await until(() => engine.stats().instancesUp === 1, engine);
       // All of them: Piscina may have a spare one about.
       await Promise.all(threads().map((thread) => thread.terminate()));
       await until(() => pausesUs.length === loss, engine);
@@ -86,7 +86,7 @@ describe('a worker that dies in the middle of a batch', () => {
     const recorder = new Recorder();
     engine = await start([slow()], recorder);
     await threads()[0].terminate();
-    await until(() => engine.stats().workersUp === 0);
+    await until(() => engine.stats().instancesUp === 0);
     ask(1, 1, systemClock.nowUs() + 5_000);
     expect(recorder.answers.size).toBe(0);
     // Later than the deadline, sooner than any restart: this tick's time is handed in.
@@ -109,14 +109,14 @@ describe('a worker that hangs', () => {
     await until(() => recorder.answers.size === 1, engine);
     expect(scores(recorder, 1)).toBeNull();
     expect(exits).toEqual([expect.objectContaining({ reason: 'a batch ran longer than 50 ms' })]);
-    expect(engine.stats()).toMatchObject({ workersUp: 0, workersLost: 1, workersAbandoned: 1 });
+    expect(engine.stats()).toMatchObject({ instancesUp: 0, workersLost: 1, workersAbandoned: 1 });
     expect(engine.stats().models[0]).toMatchObject({ running: 0, waiting: 0, slabsFree: 3 });
 
     ask(2, 2);
     await until(() => recorder.answers.size === 2, engine);
     expect(scores(recorder, 2)).toBe(2);
     // The replacement answered while the first thread was still running.
-    expect(engine.stats()).toMatchObject({ workersUp: 1, workersAbandoned: 1 });
+    expect(engine.stats()).toMatchObject({ instancesUp: 1, workersAbandoned: 1 });
     await until(() => engine.stats().models[0].slabsFree === 4, engine);
     expect(engine.stats().workersAbandoned).toBe(0);
     await until(() => threads().length === 1, engine);

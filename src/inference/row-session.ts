@@ -1,21 +1,7 @@
-/** One model in one worker: an ONNX session that runs slabs. Runs in the worker thread. */
-import { InferenceSession, Tensor } from 'onnxruntime-node';
+/** Runs the batches of reserved rows on a session: the bid path's shape of a model. Runs in the worker thread. */
+import { type InferenceSession, Tensor } from 'onnxruntime-node';
 import { type ModelSignature, OperatingError, type TensorData } from '../contract/index.js';
 import { HEADER, makeSlab, type Slab, type SlabShape, viewSlab } from './slab.js';
-import type { WorkerModel } from './worker-protocol.js';
-
-/**
- * One thread a session: the pool is the parallelism, and ONNX Runtime's own threads would fight it for the cores.
- * A spinning thread would burn the core that the event loop needs.
- */
-const SESSION_OPTIONS: InferenceSession.SessionOptions = {
-  executionProviders: ['cpu'],
-  intraOpNumThreads: 1,
-  interOpNumThreads: 1,
-  executionMode: 'sequential',
-  graphOptimizationLevel: 'all',
-  extra: { session: { intra_op: { allow_spinning: '0' }, inter_op: { allow_spinning: '0' } } },
-};
 
 /**
  * How often each warm-up size runs; the best counts. The first runs allocate the arena and compile this file: on the
@@ -23,7 +9,7 @@ const SESSION_OPTIONS: InferenceSession.SessionOptions = {
  */
 const WARM_UP_RUNS = 10;
 
-export class ModelSession {
+export class RowSession {
   readonly slabs: readonly Slab[];
   /** Same layout as a slab but private memory: what is fed where the runtime refuses shared memory. */
   private readonly copy: Slab;
@@ -31,30 +17,16 @@ export class ModelSession {
   /** By input of the signature, then the request index: whether the graph wants [rows] and not [rows, width]. */
   private readonly flat: readonly boolean[];
 
-  private constructor(
+  /** @throws OperatingError VK_MODEL_SIGNATURE (model owner) when the graph does not fit the feature program */
+  constructor(
     private readonly session: InferenceSession,
     private readonly shape: SlabShape & { readonly name: string },
     slabs: readonly SharedArrayBuffer[],
   ) {
+    checkSignature(shape.name, session, shape.signature);
     this.slabs = slabs.map((memory) => viewSlab(shape, memory));
     this.copy = privateSlab(shape);
     this.flat = shape.signature.inputs.map((input) => rankOf(session, input.name) === 1);
-  }
-
-  /** @throws OperatingError VK_MODEL_LOAD, VK_MODEL_SIGNATURE (model owner) */
-  static async load(model: WorkerModel): Promise<ModelSession> {
-    let session: InferenceSession;
-    try {
-      session = await InferenceSession.create(model.file, SESSION_OPTIONS);
-    } catch (error) {
-      throw new OperatingError(
-        'VK_MODEL_LOAD',
-        'model owner',
-        `Model '${model.name}': ONNX Runtime cannot load ${model.file}: ${(error as Error).message}`,
-      );
-    }
-    checkSignature(model.name, session, model.signature);
-    return new ModelSession(session, model, model.slabs);
   }
 
   /**
@@ -94,10 +66,10 @@ export class ModelSession {
    * Runs zeros at one row, half and the whole of the bounds, so that arenas are allocated and costs known before the
    * first request. On memory of its own: at a restart the slabs belong to other workers.
    */
-  async warmUp(readsSharedMemory: boolean): Promise<{ candidateRows: number; runUs: number }[]> {
+  async warmUp(readsSharedMemory: boolean): Promise<{ rows: number; runUs: number }[]> {
     const slab = makeSlab(this.shape);
     await this.tryHighest(slab, readsSharedMemory);
-    const runs: { candidateRows: number; runUs: number }[] = [];
+    const runs: { rows: number; runUs: number }[] = [];
     for (const part of [0, 0.5, 1]) {
       slab.header[HEADER.requestRows] = Math.max(1, Math.round(this.shape.requestRowsMax * part));
       slab.header[HEADER.candidateRows] = Math.max(1, Math.round(this.shape.candidateRowsMax * part));
@@ -106,7 +78,7 @@ export class ModelSession {
         await this.run(slab, readsSharedMemory);
         runUs = Math.min(runUs, slab.runUs[0]);
       }
-      runs.push({ candidateRows: slab.header[HEADER.candidateRows], runUs });
+      runs.push({ rows: slab.header[HEADER.candidateRows], runUs });
     }
     return runs;
   }
@@ -128,11 +100,6 @@ export class ModelSession {
       throw mismatch(this.shape.name, `the graph refuses the highest ids that its features can have: ${String(cause)}`);
     }
     for (const values of slab.inputs) values.fill(0);
-  }
-
-  /** Frees the native session at once: Piscina may give the thread to the next worker. */
-  async release(): Promise<void> {
-    await this.session.release();
   }
 
   /** onnxruntime-node 1.30 takes tensors over a SharedArrayBuffer on Node ≥ 22 and refuses them on Node 20. */

@@ -1,0 +1,130 @@
+/** One loaded model version: its memories, its statistics and what its workers are told. */
+import type { InferResponse, SessionSettings, Tensor } from '../contract/index.js';
+import type { EngineModel } from './engine-port.js';
+import type { InferEntry } from './infer-entry.js';
+import { TENSOR_BYTES_KEPT_MAX, TENSOR_BYTES_MIN } from './limits.js';
+import { StatisticsOfModel } from './model-statistics.js';
+import { makeSlab, type Slab } from './slab.js';
+import { TensorPlan } from './tensor-batch.js';
+import { TensorSlab } from './tensor-slab.js';
+import type { OutputsOverflowed, WorkerModel } from './worker-protocol.js';
+
+/** One thread a session: the pool is the parallelism, and ONNX Runtime's own threads would fight it for the cores. */
+const SESSION_DEFAULTS: SessionSettings = {
+  providers: [{ name: 'cpu', options: {} }],
+  graphOptimization: 'all',
+  intraOpThreads: 1,
+  interOpThreads: 1,
+  executionMode: 'sequential',
+};
+
+export class ServedModel {
+  readonly statistics = new StatisticsOfModel();
+  /** Null where no configuration was given, and so no request can bring tensors. */
+  readonly plan: TensorPlan | null;
+  /** Empty where the bid path does not use the model. */
+  readonly rowSlabs: readonly Slab[];
+  isWarm = false;
+  /** By slot; made when a batch needs it. */
+  private readonly queuedSlabs: (TensorSlab | undefined)[] = [];
+  /** What outputs have needed so far: a slab leaves so much room behind its inputs. */
+  private outputBytes = 0;
+
+  constructor(
+    readonly model: EngineModel,
+    private readonly slabsPerModel: number,
+  ) {
+    const { signature, requestRowsMax, candidateRowsMax, config } = model;
+    this.plan = config === undefined ? null : new TensorPlan(config);
+    this.rowSlabs =
+      signature === undefined
+        ? []
+        : Array.from({ length: slabsPerModel }, () => makeSlab({ signature, requestRowsMax, candidateRowsMax }));
+  }
+
+  get slabBytes(): number {
+    const rows = this.rowSlabs.reduce((sum, slab) => sum + slab.memory.byteLength, 0);
+    return this.queuedSlabs.reduce((sum, slab) => sum + (slab?.memory.byteLength ?? 0), rows);
+  }
+
+  workerModel(): WorkerModel {
+    const { name, file, signature, config, requestRowsMax, candidateRowsMax } = this.model;
+    const slabs = this.rowSlabs.map((slab) => slab.memory);
+    const tensor = ({ name, dataType }: { name: string; dataType: Tensor['dataType'] }) => ({ name, dataType });
+    return {
+      name,
+      file,
+      session: config?.session ?? SESSION_DEFAULTS,
+      // Queued slabs are numbered behind these, so their count is the same whether the bid path uses the model or not.
+      rowSlabs: this.slabsPerModel,
+      rows: signature === undefined ? null : { signature, requestRowsMax, candidateRowsMax, slabs },
+      tensors:
+        config === undefined
+          ? null
+          : {
+              inputs: config.inputs.map(tensor),
+              outputs: config.outputs.map(tensor),
+              warmUps: config.warmUps,
+              isBatching: config.maxBatchSize > 0,
+            },
+    };
+  }
+
+  /** Merges the requests' tensors in the slot's memory, which grows where it is too small. */
+  gather(entries: readonly InferEntry[], slot: number): SharedArrayBuffer {
+    const plan = this.plan as TensorPlan;
+    const tensorsMax = plan.inputs.length + plan.outputs.length;
+    const { records, end } = plan.layout(entries, TensorSlab.bytesFor(tensorsMax, 0));
+    let slab = this.queuedSlabs[slot];
+    if (slab === undefined || slab.memory.byteLength < end + this.outputBytes) {
+      const bytes = 2 ** Math.ceil(Math.log2(Math.max(TENSOR_BYTES_MIN, end + this.outputBytes)));
+      slab = new TensorSlab(new SharedArrayBuffer(bytes), tensorsMax);
+      this.queuedSlabs[slot] = slab;
+    }
+    slab.describeInputs(records, end);
+    plan.gather(entries, records, slab.data);
+    return slab.memory;
+  }
+
+  /** Merges the requests' tensors in a memory of their own, for an executor. */
+  merge(entries: readonly InferEntry[]): Tensor[] {
+    const plan = this.plan as TensorPlan;
+    const { records, end } = plan.layout(entries, 0);
+    const memory = Buffer.allocUnsafe(end);
+    plan.gather(entries, records, memory);
+    return plan.merged(records, memory);
+  }
+
+  queuedSlab(slot: number): TensorSlab {
+    return this.queuedSlabs[slot] as TensorSlab;
+  }
+
+  /** Copies the outputs out of the slot's memory, which is free for the next batch then. */
+  takeOutputs(slot: number, overflowed: OutputsOverflowed['outputs'] | null): Tensor[] {
+    const { outputs } = this.plan as TensorPlan;
+    const slab = this.queuedSlab(slot);
+    const found =
+      overflowed ??
+      slab.outputs.map(({ index, dims, offset, bytes }) => {
+        // Not of Buffer's pool: an output may outlive its batch for long.
+        return { index, dims, bytes: slab.data.slice(offset, offset + bytes) };
+      });
+    const total = found.reduce((sum, { bytes }) => sum + bytes.byteLength, 0);
+    this.outputBytes = Math.max(this.outputBytes, Math.min(total, TENSOR_BYTES_KEPT_MAX));
+    if (slab.memory.byteLength > TENSOR_BYTES_KEPT_MAX) this.dropQueuedSlab(slot);
+    return found.map(({ index, dims, bytes }) => ({
+      name: outputs[index].name,
+      dataType: outputs[index].dataType,
+      shape: dims,
+      bytes,
+    }));
+  }
+
+  dropQueuedSlab(slot: number): void {
+    this.queuedSlabs[slot] = undefined;
+  }
+
+  scatter(entries: readonly InferEntry[], rows: number, outputs: readonly Tensor[]): InferResponse[] {
+    return (this.plan as TensorPlan).scatter(entries, rows, outputs, String(this.model.version));
+  }
+}
