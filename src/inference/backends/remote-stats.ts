@@ -5,8 +5,7 @@ export const REMOTE_FAILURES = ['timeout', 'unavailable', 'invalid_answer', 'rej
 export type RemoteFailure = (typeof REMOTE_FAILURES)[number];
 
 /** Why a batch meant for the remote was not sent. */
-export const NOT_CALLED = ['breaker_open', 'saturated'] as const;
-type NotCalled = (typeof NOT_CALLED)[number];
+type NotCalled = 'breaker_open' | 'saturated';
 
 /** Counted since the model was loaded, in batches; the last three are as of now. */
 interface Counts {

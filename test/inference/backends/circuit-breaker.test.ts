@@ -46,12 +46,14 @@ describe('circuit breaker', () => {
 
   it('ignores what calls of an earlier period report', () => {
     const breaker = new CircuitBreaker({ failuresMax: 1, openUs: 10 });
-    const [slow, slower] = [breaker.admit(0), breaker.admit(0)];
+    const [slow, slower, slowest] = [breaker.admit(0), breaker.admit(0), breaker.admit(0)];
     breaker.failed(breaker.admit(0), 0);
     breaker.succeeded(slow);
     expect(breaker.state).toBe('open');
     const probe = breaker.admit(10);
     breaker.failed(slower, 11);
+    expect(breaker.state).toBe('half_open');
+    breaker.succeeded(slowest);
     expect(breaker.state).toBe('half_open');
     breaker.succeeded(probe);
     expect(breaker.state).toBe('closed');
@@ -64,8 +66,8 @@ describe('circuit breaker', () => {
       which: fc.nat(),
     });
     fc.assert(
-      fc.property(fc.array(step, { maxLength: 80 }), (steps) => {
-        const breaker = new CircuitBreaker(LIMITS);
+      fc.property(fc.array(step, { maxLength: 80 }), fc.integer({ min: 1, max: 3 }), (steps, failuresMax) => {
+        const breaker = new CircuitBreaker({ ...LIMITS, failuresMax });
         let calls: { ticket: number; probe: boolean }[] = [];
         let nowUs = 0;
         let openedAtUs = Number.NEGATIVE_INFINITY;

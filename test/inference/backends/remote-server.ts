@@ -1,21 +1,11 @@
-/** A real gRPC server that speaks just enough of the v2 protocol, written from the protocol and not from our codec. */
+/** A real gRPC server that speaks just enough of the v2 protocol, on the project's proto files and not on our codec. */
+import { readFileSync } from 'node:fs';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { Server, ServerCredentials, type ServerUnaryCall, type sendUnaryData } from '@grpc/grpc-js';
 import protobuf from 'protobufjs';
 
-const { root } = protobuf.parse(
-  `syntax = "proto3"; package inference;
-  message InferParameter { oneof choice { bool bool_param = 1; int64 int64_param = 2; string string_param = 3; } }
-  message Tensor { string name = 1; string datatype = 2; repeated int64 shape = 3;
-    map<string, InferParameter> parameters = 4; }
-  message Requested { string name = 1; map<string, InferParameter> parameters = 2; }
-  message ModelInferRequest { string model_name = 1; string model_version = 2; string id = 3;
-    map<string, InferParameter> parameters = 4; repeated Tensor inputs = 5; repeated Requested outputs = 6;
-    repeated bytes raw_input_contents = 7; }
-  message ModelInferResponse { string model_name = 1; string model_version = 2; string id = 3;
-    map<string, InferParameter> parameters = 4; repeated Tensor outputs = 5; repeated bytes raw_output_contents = 6; }`,
-  { keepCase: true },
-);
+const PROTO = new URL('../../../proto/triton/grpc_service.proto', import.meta.url);
+const { root } = protobuf.parse(readFileSync(PROTO, 'utf8'), { keepCase: true });
 const requestType = root.lookupType('inference.ModelInferRequest');
 const responseType = root.lookupType('inference.ModelInferResponse');
 
@@ -34,7 +24,7 @@ export interface WireResponse {
   raw_output_contents: Uint8Array[];
 }
 
-export function readRequest(message: Uint8Array): WireRequest {
+function readRequest(message: Uint8Array): WireRequest {
   return requestType.toObject(requestType.decode(message), { longs: Number, defaults: true }) as WireRequest;
 }
 
