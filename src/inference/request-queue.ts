@@ -10,6 +10,7 @@
  */
 import type { QueuePolicy, QueueSettings } from '../contract/index.js';
 import { DeadlineHeap } from './deadline-heap.js';
+import { DeadlineIndex } from './deadline-index.js';
 import { NO_SLOT, SlotLinks, SlotList } from './slot-list.js';
 
 /** An entry belongs to the queue from `push` until it comes out by `take`, `expire`, `remove` or `drain`. */
@@ -45,6 +46,8 @@ interface Level {
   readonly policy: QueuePolicy;
   readonly unexpired: SlotList;
   readonly delayed: SlotList;
+  /** Of `unexpired` where it goes by deadline; null where it goes by arrival. */
+  readonly index: DeadlineIndex | null;
 }
 
 export class RequestQueue<T extends QueueEntry> {
@@ -101,6 +104,7 @@ export class RequestQueue<T extends QueueEntry> {
       policy,
       unexpired: new SlotList(this.orderLinks),
       delayed: new SlotList(this.orderLinks),
+      index: this.edf ? new DeadlineIndex(lengthMax) : null,
     }));
     if (this.levels.length < settings.priorityLevels) throw new Error('request queue: a level has no policy');
     this.arrivals = new SlotList(this.arrivalLinks);
@@ -118,7 +122,7 @@ export class RequestQueue<T extends QueueEntry> {
   }
 
   /**
-   * O(1) in FIFO order without timeouts, O(log n) with; earliest-deadline-first also walks past what is less urgent.
+   * O(1) in FIFO order without timeouts, O(log n) with, plus a short copy earliest-deadline-first.
    *
    * @returns `full` when the level's max_queue_size or `lengthMax` is reached; the entry is then still the caller's
    */
@@ -140,7 +144,8 @@ export class RequestQueue<T extends QueueEntry> {
     this.isDelayed[slot] = 0;
     entry.deadlineUs = nowUs + timeoutUsOf(level.policy, entry.timeoutUs);
     if (entry.deadlineUs < Number.POSITIVE_INFINITY) this.deadlines.push(slot, entry.deadlineUs, this.pushed);
-    level.unexpired.insertAfter(slot, this.edf ? this.notLaterThan(level, entry.deadlineUs) : level.unexpired.tail);
+    const before = level.index?.insert(slot, entry.deadlineUs, this.pushed) ?? level.unexpired.tail;
+    level.unexpired.insertAfter(slot, before);
     this.arrivals.insertAfter(slot, this.notYoungerThan(entry.arrivalUs));
     this.pushed++;
     this.rows += entry.rows;
@@ -329,7 +334,7 @@ export class RequestQueue<T extends QueueEntry> {
       return;
     }
     this.deadlines.remove(slot);
-    level.unexpired.remove(slot);
+    this.removeUnexpired(level, slot);
     level.delayed.insertAfter(slot, level.delayed.tail);
     this.isDelayed[slot] = 1;
     entry.deadlineUs = Number.POSITIVE_INFINITY;
@@ -338,7 +343,8 @@ export class RequestQueue<T extends QueueEntry> {
   private release(slot: number): void {
     const entry = this.at(slot);
     const level = this.levels[this.levelOf[slot]];
-    (this.isDelayed[slot] === 1 ? level.delayed : level.unexpired).remove(slot);
+    if (this.isDelayed[slot] === 1) level.delayed.remove(slot);
+    else this.removeUnexpired(level, slot);
     this.arrivals.remove(slot);
     this.deadlines.remove(slot);
     this.slots.delete(entry);
@@ -347,11 +353,9 @@ export class RequestQueue<T extends QueueEntry> {
     this.rows -= entry.rows;
   }
 
-  /** The last of the level that goes before a new entry with this deadline. */
-  private notLaterThan(level: Level, deadlineUs: number): number {
-    let slot = level.unexpired.tail;
-    while (slot !== NO_SLOT && this.at(slot).deadlineUs > deadlineUs) slot = this.orderLinks.previous[slot];
-    return slot;
+  private removeUnexpired(level: Level, slot: number): void {
+    level.unexpired.remove(slot);
+    level.index?.remove(slot);
   }
 
   /** Where a new arrival belongs: the end, but for an entry that comes back or was decoded for long. */

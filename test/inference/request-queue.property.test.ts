@@ -241,6 +241,18 @@ it('does what the oracle does, and every entry leaves exactly once', () => {
   fc.assert(property, { seed: 3, numRuns: 2000 });
 });
 
+const PLAIN: QueueSettings = {
+  dynamicBatching: true,
+  maxBatchSize: 8,
+  preferredBatchSizes: [],
+  maxQueueDelayUs: 0,
+  preserveOrdering: false,
+  priorityLevels: 1,
+  defaultPriorityLevel: 1,
+  policies: [],
+  order: 'fifo',
+};
+
 it('lets the waiting time out by deadline, whatever was cancelled in between', () => {
   const policy = {
     timeoutAction: 'REJECT',
@@ -248,17 +260,7 @@ it('lets the waiting time out by deadline, whatever was cancelled in between', (
     allowTimeoutOverride: true,
     maxQueueSize: 0,
   } as const;
-  const settings: QueueSettings = {
-    dynamicBatching: true,
-    maxBatchSize: 8,
-    preferredBatchSizes: [],
-    maxQueueDelayUs: 0,
-    preserveOrdering: false,
-    priorityLevels: 1,
-    defaultPriorityLevel: 1,
-    policies: [policy],
-    order: 'fifo',
-  };
+  const settings: QueueSettings = { ...PLAIN, policies: [policy] };
   const timeouts = fc.array(fc.tuple(fc.integer({ min: 1, max: 1000 }), fc.boolean()), {
     minLength: 50,
     maxLength: 150,
@@ -276,4 +278,40 @@ it('lets the waiting time out by deadline, whatever was cancelled in between', (
     expect(ids(rejected)).toEqual(ids(staying.sort((a, b) => a.timeoutUs - b.timeoutUs || a.id - b.id)));
   });
   fc.assert(property, { seed: 5, numRuns: 100 });
+});
+
+it('takes by deadline, whatever came and went in between', () => {
+  const policy = {
+    timeoutAction: 'REJECT',
+    defaultTimeoutUs: 5000,
+    allowTimeoutOverride: true,
+    maxQueueSize: 0,
+  } as const;
+  const settings: QueueSettings = { ...PLAIN, policies: [policy], order: 'earliest_deadline_first' };
+  const steps = fc.array(fc.option(fc.tuple(fc.integer({ min: 1000, max: 5000 }), fc.nat(3))), {
+    minLength: 100,
+    maxLength: 400,
+  });
+  const property = fc.property(steps, (sequence) => {
+    const queue = new RequestQueue<Entry>(settings, { lengthMax: 30, mergeRowsMax: 0 });
+    let waiting: Entry[] = [];
+    const out: Entry[] = [];
+    for (const [id, step] of sequence.entries()) {
+      if (step === null) {
+        queue.take(0, () => 0, out);
+        waiting.sort((a, b) => a.timeoutUs - b.timeoutUs || a.id - b.id);
+        expect(ids(out)).toEqual(ids(waiting.splice(0, settings.maxBatchSize)));
+        continue;
+      }
+      const [timeoutUs, cancels] = step;
+      const entry: Entry = { id, rows: 1, priority: 0, timeoutUs, shapeKey: '', arrivalUs: 0, deadlineUs: 0 };
+      if (queue.push(entry, 0) === 'queued') waiting.push(entry);
+      if (cancels > 0 || waiting.length === 0) continue;
+      const cancelled = waiting[timeoutUs % waiting.length];
+      expect(queue.remove(cancelled)).toBe(true);
+      waiting = waiting.filter((other) => other !== cancelled);
+    }
+    expect(queue.length).toBe(waiting.length);
+  });
+  fc.assert(property, { seed: 6, numRuns: 200 });
 });
