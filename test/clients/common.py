@@ -69,8 +69,8 @@ def refusals(module):
         (
             ("nowhere", [first, second], {}),
             r"Request for unknown model: 'nowhere' is not found",
-            "404",
-            "StatusCode.NOT_FOUND",
+            "400",
+            "StatusCode.INVALID_ARGUMENT",
         ),
         (
             ("simple", [first, second], {"model_version": "7"}),

@@ -161,7 +161,7 @@ class Http(unittest.TestCase):
         for call in [self.client.get_model_metadata, self.client.get_model_config, self.client.get_inference_statistics]:
             said, status = refusal(lambda: call("nowhere"))
             self.assertRegex(said, "Request for unknown model: 'nowhere' is not found")
-            self.assertEqual(status, "404" if call != self.client.get_inference_statistics else status)
+            self.assertEqual(status, "400")
 
     def test_shared_memory_is_empty_and_refused(self):
         self.assertEqual(self.client.get_system_shared_memory_status(), [])
