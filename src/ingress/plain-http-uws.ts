@@ -52,8 +52,11 @@ class UwsPlainCall extends PlainCall {
       response.writeStatus(`${status} ${STATUS_CODES[status] ?? ''}`);
       for (const [name, value] of headers) response.writeHeader(name, value);
       const size = typeof body === 'string' ? Buffer.byteLength(body) : body.byteLength;
-      if (this.method === 'HEAD') response.endWithoutBody(size, closing);
-      else if (closing || size === 0) response.end(body, closing);
+      if (this.method === 'HEAD') {
+        // A length that is told but not sent would leave the response open for ever; without one HEAD ends all the same.
+        if (closing) response.endWithoutBody(0, true);
+        else response.endWithoutBody();
+      } else if (closing || size === 0) response.end(body, closing);
       else this.endBounded(body, size);
     });
   }
