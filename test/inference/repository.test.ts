@@ -149,6 +149,11 @@ describe('model repository', () => {
       );
   });
 
+  it('never looks outside the repository', () => {
+    const outer = repository({ '1/model.onnx': '', 'inner/m/1/model.onnx': '' });
+    expect(() => describeModel(join(outer, 'inner'), '..')).toThrowError(/has no model '\.\.'/);
+  });
+
   it('ships models that batch', () => {
     const models = new Map(loadRepository('native-models').map(({ name, config }) => [name, config]));
     for (const config of models.values()) expect(config.queue.dynamicBatching, config.name).toBe(true);
