@@ -1,6 +1,7 @@
-import { InferError, type InferHandle, type ModelServer, type OnInfer } from '../contract/index.js';
-import { readInferRequest } from './grpc-infer-request.js';
-import { type InferRequestMessage, UNREADABLE } from './grpc-messages.js';
+import { InferError, type InferHandle, type InferResponse, type ModelServer } from '../contract/index.js';
+import { type GrpcInferCall, readInferCall } from './grpc-infer-request.js';
+import { inferResponseMessage } from './grpc-infer-response.js';
+import { type InferRequestMessage, type InferResponseMessage, UNREADABLE } from './grpc-messages.js';
 import { type ServingLog, toInferError, unreadable } from './grpc-status.js';
 
 export interface InferLimits {
@@ -9,6 +10,9 @@ export interface InferLimits {
   /** Of one stream; at this many it is not read any further, and HTTP/2 flow control slows the client down. */
   readonly streamInFlightMax: number;
 }
+
+/** One of the two is null. */
+type OnAnswer = (error: InferError | null, message: InferResponseMessage | null) => void;
 
 /** What `ModelInfer` and `ModelStreamInfer` share: the way to the models, its bound, and the drain. */
 export class InferCalls {
@@ -23,13 +27,14 @@ export class InferCalls {
   ) {}
 
   /** @param done called exactly once; before this returns when the request is refused, which then gives null */
-  ask(message: InferRequestMessage, done: OnInfer): InferHandle | null {
+  ask(message: InferRequestMessage, done: OnAnswer): InferHandle | null {
     try {
       this.checkOpen(message);
-      const request = readInferRequest(message);
-      const handle = this.models.infer(request, (error, response) => {
+      const inferCall = readInferCall(message);
+      const handle = this.models.infer(inferCall.request, (error, response) => {
         this.requestsInFlight -= 1;
-        done(error, response);
+        if (response === null) done(error, null);
+        else this.answer(inferCall, response, done);
       });
       this.requestsInFlight += 1;
       return handle;
@@ -42,6 +47,17 @@ export class InferCalls {
   startDraining(): void {
     this.draining = true;
     for (const stream of this.streams) stream.startDraining();
+  }
+
+  private answer(inferCall: GrpcInferCall, response: InferResponse, done: OnAnswer): void {
+    let message: InferResponseMessage;
+    try {
+      message = inferResponseMessage(this.models, inferCall, response);
+    } catch (error) {
+      done(toInferError(error, this.log), null);
+      return;
+    }
+    done(null, message);
   }
 
   private checkOpen(message: InferRequestMessage): void {

@@ -148,7 +148,7 @@ function sharedMemory(kind: 'system' | 'cuda'): Record<string, Answer> {
       throw new InferError('NOT_FOUND', `Unable to find ${kind} shared memory region: '${name}'`);
     },
     [`${prefix}Register`]() {
-      throw new InferError('UNSUPPORTED', `${kind} shared memory is not supported; send tensors in the message`);
+      throw new InferError('UNSUPPORTED', `${kind} shared memory is not supported: send tensors in the request`);
     },
     [`${prefix}Unregister`]: () => ({}),
   };

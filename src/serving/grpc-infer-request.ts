@@ -1,50 +1,42 @@
-import {
-  InferError,
-  type InferRequest,
-  type InferResponse,
-  isDataType,
-  type ParameterValue,
-  type Tensor,
-} from '../contract/index.js';
+import { InferError, type InferRequest, isDataType, type ParameterValue, type Tensor } from '../contract/index.js';
 import { contentsBytes } from './grpc-contents.js';
 import type {
   InferInputMessage,
   InferParameterMessage,
   InferParameters,
   InferRequestMessage,
-  InferResponseMessage,
   Int64,
 } from './grpc-messages.js';
+
+/** An inference request, and what its answer has to look like. */
+export interface GrpcInferCall {
+  readonly request: InferRequest;
+  /** By output: how many of its largest values are wanted as text in place of the tensor; null = none of any. */
+  readonly classes: ReadonlyMap<string, number> | null;
+}
 
 /**
  * Checks what is the protocol's; names, shapes, types and sizes are the model's and are checked behind `ModelServer`.
  * Raw tensors stay views into the message.
  *
- * @throws InferError INVALID_ARG; UNSUPPORTED for shared memory and classification
+ * @throws InferError INVALID_ARG; UNSUPPORTED for shared memory
  */
-export function readInferRequest(message: InferRequestMessage): InferRequest {
+export function readInferCall(message: InferRequestMessage): GrpcInferCall {
   const parameters = readParameters(message.parameters);
-  return {
+  let classes: Map<string, number> | null = null;
+  for (const output of message.outputs) {
+    const wanted = readClasses(output.parameters);
+    if (wanted > 0) classes = (classes ?? new Map<string, number>()).set(output.name, wanted);
+  }
+  const request = {
     model: message.model_name,
     version: message.model_version,
     id: message.id,
     inputs: readInputs(message),
-    outputs: message.outputs.map((output) => {
-      refuseUnsupported(output.parameters);
-      return output.name;
-    }),
+    outputs: message.outputs.map((output) => output.name),
     ...parameters,
   };
-}
-
-export function inferResponseMessage(id: string, response: InferResponse): InferResponseMessage {
-  return {
-    model_name: response.model,
-    model_version: response.version,
-    id,
-    outputs: response.outputs.map(({ name, dataType, shape }) => ({ name, datatype: dataType, shape })),
-    raw_output_contents: response.outputs.map((output) => output.bytes),
-  };
+  return { request, classes };
 }
 
 function readInputs(message: InferRequestMessage): Tensor[] {
@@ -58,7 +50,7 @@ function readInputs(message: InferRequestMessage): Tensor[] {
 /** @param isRaw the request has raw contents, for whichever input */
 function readInput(model: string, input: InferInputMessage, isRaw: boolean, raw: Uint8Array | undefined): Tensor {
   const { name, datatype, contents } = input;
-  refuseUnsupported(input.parameters);
+  refuseSharedMemory(input.parameters);
   if (!isDataType(datatype)) throw invalid(`unknown data-type '${datatype}' of input '${name}' for model '${model}'`);
   const shape = input.shape.map(toNumber);
   if (shape.some((dimension) => dimension < 0)) {
@@ -142,17 +134,28 @@ function parameterValue(message: InferParameterMessage, choice: Choice): Paramet
 function notNegative(key: string, value: ParameterValue): number {
   const number = Number(value);
   if (number < 0) throw invalid(`invalid value for '${key}', expected value >= 0.`);
-  return number;
+  // From 2⁵³ on it is one of Triton's ways to say "none", and no digit of it matters.
+  return Math.min(number, Number.MAX_SAFE_INTEGER);
 }
 
-/** What would change where a tensor is or what it means cannot be passed over in silence. */
-function refuseUnsupported(parameters: InferParameters): void {
+/** @returns 0 = the tensor itself */
+function readClasses(parameters: InferParameters): number {
+  refuseSharedMemory(parameters);
+  if (!Object.hasOwn(parameters, 'classification')) return 0;
+  const message = parameters.classification;
+  if (message.parameter_choice !== 'int64_param') {
+    throw invalid("invalid value type for 'classification' parameter, expected int64_param");
+  }
+  const classes = toNumber(message.int64_param);
+  if (classes <= 0) throw invalid("invalid value for 'classification' parameter, expected >= 0");
+  return classes;
+}
+
+/** What would change where a tensor is cannot be passed over in silence. */
+function refuseSharedMemory(parameters: InferParameters): void {
   for (const key of Object.keys(parameters)) {
-    if (key === 'classification') {
-      throw new InferError('UNSUPPORTED', 'the classification extension is not supported; ask for the tensor itself');
-    }
     if (key.startsWith('shared_memory_')) {
-      throw new InferError('UNSUPPORTED', 'shared memory is not supported; send tensors in the message');
+      throw new InferError('UNSUPPORTED', 'shared memory is not supported: send tensors in the request');
     }
   }
 }

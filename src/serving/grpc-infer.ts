@@ -1,6 +1,5 @@
 import type { handleBidiStreamingCall, handleUnaryCall } from '@grpc/grpc-js';
 import { type InferCalls, shuttingDown } from './grpc-calls.js';
-import { inferResponseMessage } from './grpc-infer-request.js';
 import type { InferRequestMessage, InferResponseMessage, StreamResponseMessage } from './grpc-messages.js';
 import { grpcError } from './grpc-status.js';
 import { InferStream } from './grpc-stream.js';
@@ -8,11 +7,11 @@ import { InferStream } from './grpc-stream.js';
 export function modelInfer(calls: InferCalls): handleUnaryCall<InferRequestMessage, InferResponseMessage> {
   return (call, callback) => {
     let isOpen = true;
-    const handle = calls.ask(call.request, (error, response) => {
+    const handle = calls.ask(call.request, (error, message) => {
       if (!isOpen) return;
       isOpen = false;
-      if (response === null) callback(grpcError(error!));
-      else callback(null, inferResponseMessage(call.request.id, response));
+      if (message === null) callback(grpcError(error!));
+      else callback(null, message);
     });
     // Also when the deadline of the call has passed.
     call.on('cancelled', () => {

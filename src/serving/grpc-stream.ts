@@ -1,8 +1,7 @@
 import type { ServerDuplexStream } from '@grpc/grpc-js';
-import type { InferError, InferHandle, InferResponse } from '../contract/index.js';
+import type { InferError, InferHandle } from '../contract/index.js';
 import { type InferCalls, shuttingDown } from './grpc-calls.js';
-import { inferResponseMessage } from './grpc-infer-request.js';
-import type { InferRequestMessage, StreamResponseMessage } from './grpc-messages.js';
+import type { InferRequestMessage, InferResponseMessage, StreamResponseMessage } from './grpc-messages.js';
 import { grpcError } from './grpc-status.js';
 
 /** Every model of ours answers a request once; clients of models with several responses look for this. */
@@ -54,13 +53,13 @@ export class InferStream {
     this.readOrPause();
   }
 
-  private answer(message: InferRequestMessage, error: InferError | null, response: InferResponse | null): void {
+  private answer(message: InferRequestMessage, error: InferError | null, response: InferResponseMessage | null): void {
     if (this.ended) return;
     const id = message.id ?? '';
     this.writable = this.call.write(
       response === null
         ? { error_message: error!.message, infer_response: { id } }
-        : { infer_response: { ...inferResponseMessage(id, response), parameters: FINAL } },
+        : { infer_response: { ...response, parameters: FINAL } },
     );
     this.readOrPause();
     this.endWhenDone();

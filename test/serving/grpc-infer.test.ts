@@ -183,7 +183,7 @@ describe('ModelInfer', () => {
       'a tensor in shared memory',
       { inputs: [input({ parameters: { shared_memory_region: { string_param: 'r' } } })] },
       STATUS.UNIMPLEMENTED,
-      'shared memory is not supported; send tensors in the message',
+      'shared memory is not supported: send tensors in the request',
     ],
   ];
   it.each(REFUSALS)('refuses %s', async (_what, change, code, details) => {
@@ -213,6 +213,16 @@ describe('ModelInfer', () => {
     expect(await client.refusal('ModelInfer', rawRequest('throw'))).toEqual({ code: 13, details: 'internal error' });
     expect(logged).toHaveLength(1);
     expect((await client.call('ModelInfer', rawRequest('a'))).id).toBe('a');
+  });
+
+  it('gives the largest values as text where classification is asked for', async () => {
+    const { client } = await startV2();
+    const outputs = [{ name: 'in', parameters: { classification: { int64_param: 1 } } }];
+    const reply = await client.call('ModelInfer', rawRequest('a', { outputs }));
+    expect(reply.outputs[0].datatype).toBe('BYTES');
+    expect(Buffer.from(reply.raw_output_contents[0]).subarray(4).toString()).toBe('2.000000:1');
+    const bytes = { inputs: [input({ datatype: 'BOOL' })], outputs };
+    expect((await client.refusal('ModelInfer', rawRequest('a', bytes))).code).toBe(STATUS.UNIMPLEMENTED);
   });
 
   it('cancels with the models what the client gives up, or has no time left for', async () => {

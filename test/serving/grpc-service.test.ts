@@ -129,13 +129,13 @@ describe('what the server says of itself and its models', () => {
       'SystemSharedMemoryRegister',
       { name: 'r', key: '/r', byte_size: 8 },
       UNIMPLEMENTED,
-      'system shared memory is not supported; send tensors in the message',
+      'system shared memory is not supported: send tensors in the request',
     ],
     [
       'CudaSharedMemoryRegister',
       { name: 'r' },
       UNIMPLEMENTED,
-      'cuda shared memory is not supported; send tensors in the message',
+      'cuda shared memory is not supported: send tensors in the request',
     ],
     ['SystemSharedMemoryStatus', { name: 'r' }, STATUS.NOT_FOUND, "Unable to find system shared memory region: 'r'"],
     [
