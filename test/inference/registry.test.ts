@@ -206,18 +206,26 @@ describe('what a client is told', () => {
   });
 });
 
+function swapsSeen() {
+  const swaps: string[] = [];
+  const onServed = (name: string, versions: readonly { model: { version: number } }[]) => {
+    swaps.push(`${name} ${versions.map((version) => version.model.version).join(',') || 'none'}`);
+  };
+  return { swaps, hooks: { onServed } };
+}
+
 describe('a reload', () => {
   it('loses no request, and every answer is of a version that was served', async () => {
-    const repository = new Repository().put('m', identity(), 1);
-    const swaps: string[] = [];
-    const onServed = (name: string, versions: readonly { model: { version: number } }[]) =>
-      swaps.push(`${name} ${versions.map((version) => version.model.version)}`);
-    const registry = await registryOf(repository, { hooks: { onServed } });
+    // Slow, so that old versions still have work when the new ones are there.
+    const slow = identity('parameters { key: "execute_delay_ms" value { string_value: "3" } }');
+    const repository = new Repository().put('m', slow, 1);
+    const { swaps, hooks } = swapsSeen();
+    const registry = await registryOf(repository, { hooks });
     await registry.start();
     await registry.load('m', null);
     const answers: Promise<InferResponse>[] = [];
     for (let version = 2; version <= 21; version++) {
-      repository.put('m', identity(), version);
+      repository.put('m', slow, version);
       const loaded = registry.load('m', null);
       for (let i = 0; i < 10; i++) {
         answers.push(infer(registry, requestOf('m', i)));
@@ -269,10 +277,12 @@ describe('a reload', () => {
   });
 
   it('and an unload of one model at the same time go one after the other', async () => {
-    const registry = await registryOf(new Repository().put('m', identity()));
+    const { swaps, hooks } = swapsSeen();
+    const registry = await registryOf(new Repository().put('m', identity()), { hooks });
     await registry.start();
     await Promise.all([registry.load('m', null), registry.unload('m', false), registry.load('m', null)]);
     expect(registry.modelReady('m', '')).toBe(true);
+    expect(swaps).toEqual(['m 1', 'm none', 'm 1']);
   });
 });
 

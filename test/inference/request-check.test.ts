@@ -211,7 +211,7 @@ describe('a bad request is told', () => {
       request([tensor('r', [1, 2]), tensor('c', [2, 3]), tensor('index', [1], int32(0))]),
       `${UNKNOWN}input 'index' batch size does not match other inputs for 'm'`,
     ],
-  ])('%# %s', (model, given, message) => {
+  ])('its own mistake, case %#', (model, given, message) => {
     const told = () => new RequestChecker(model).check(given);
     expect(told).toThrow(expect.objectContaining({ code: 'INVALID_ARG' }));
     expect(told).toThrow(message.endsWith('. ') ? new RegExp(`^${escaped(message)}$`) : message);
