@@ -28,7 +28,10 @@ class Grpc(unittest.TestCase):
         self.assertTrue(self.client.is_server_live())
         self.assertTrue(self.client.is_server_ready())
         self.assertTrue(self.client.is_model_ready("simple", "1"))
-        self.assertFalse(self.client.is_model_ready("nowhere"))
+        # As in Triton: over HTTP an unknown model is not ready, over gRPC the question is refused.
+        said, status = refusal(lambda: self.client.is_model_ready("nowhere"))
+        self.assertRegex(said, "Request for unknown model: 'nowhere' is not found")
+        self.assertEqual(status, "StatusCode.INVALID_ARGUMENT")
 
     def test_standard_health_service(self):
         with grpcio.insecure_channel(GRPC) as channel:
