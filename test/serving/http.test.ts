@@ -195,6 +195,17 @@ describe.each(['uws', 'node'] as const)('v2 over HTTP on %s', (backend) => {
     ]);
   });
 
+  it('reads binary tensors at any alignment', async () => {
+    for (const name of ['a', 'ab', 'abc', 'abcd', 'abcde', 'abcdef', 'abcdefg', 'abcdefgh']) {
+      const { body, headers } = binaryBody(
+        { inputs: [{ name, datatype: 'INT64', shape: [1], parameters: { binary_data_size: 8 } }] },
+        bytesOf(new BigInt64Array([-5n])),
+      );
+      const got = await ask(served, 'POST', '/v2/models/echo/infer', body, headers);
+      expect(JSON.parse(got.body.toString()).outputs).toEqual([{ name, datatype: 'INT64', shape: [1], data: [-5] }]);
+    }
+  });
+
   it('takes a raw body as the only input', async () => {
     const raw = { 'inference-header-content-length': '0' };
     const floats = bytesOf(new Float32Array([1, 2, 3, 4]));
