@@ -12,8 +12,7 @@ import { AuctionResult, runAuction } from './auction/index.js';
 import { type Clock, hashString } from './base/index.js';
 import { type AnswerSink, type BidSlot, SlotPool } from './bid-slot.js';
 import { type CurrencyRates, impressionValueMicros } from './bidding/index.js';
-import type { Calibrator } from './calibration/index.js';
-import type { CatalogView } from './catalog-view.js';
+import type { CatalogView, RoleModel } from './catalog-view.js';
 import {
   type BatchRows,
   type BidOffer,
@@ -30,14 +29,6 @@ import type { Engine, EngineListener } from './inference/index.js';
 import { type BidResponseEncoder, decodeJson } from './openrtb/index.js';
 import type { BidPathMetrics } from './telemetry/index.js';
 
-/** A model in a role of the bid path. */
-export interface RoleModel {
-  /** The engine's number of it. */
-  readonly model: number;
-  readonly program: FeatureProgram;
-  readonly calibrator: Calibrator;
-}
-
 export interface BidPathSettings {
   readonly mode: PricingMode;
   /** Least price of any bid, micros per mille of the account currency, > 0. */
@@ -53,8 +44,8 @@ export interface BidPathParts {
   readonly clock: Clock;
   readonly metrics: BidPathMetrics;
   readonly encoder: BidResponseEncoder;
-  /** The catalog that requests arriving now start with. */
-  readonly currentView: () => CatalogView;
+  /** The catalog and the models that requests arriving now start with; null while a model of a role is not loaded. */
+  readonly currentView: () => CatalogView | null;
   /** Runs the callback once, when all sockets that are readable now have been read. */
   readonly atEndOfTick: (callback: () => void) => void;
   /** A bug in the path: the request was answered as a no-bid. */
@@ -75,8 +66,6 @@ export class BidPath implements EngineListener {
   private draining = false;
   // Set by `connect`: the engine needs its listener before it can start.
   private engine!: Engine;
-  private pctr!: RoleModel;
-  private pcvr!: RoleModel;
 
   constructor(
     private readonly settings: BidPathSettings,
@@ -85,11 +74,9 @@ export class BidPath implements EngineListener {
     this.pool = new SlotPool(settings.requestsInFlightMax);
   }
 
-  /** Hands over the started engine and the models in their roles; before this no request may come. */
-  connect(engine: Engine, pctr: RoleModel, pcvr: RoleModel): void {
+  /** Hands over the started engine; before this no request may come. */
+  connect(engine: Engine): void {
     this.engine = engine;
-    this.pctr = pctr;
-    this.pcvr = pcvr;
   }
 
   get requestsInFlight(): number {
@@ -104,14 +91,17 @@ export class BidPath implements EngineListener {
   /** Takes a complete body, valid during the call only, and answers through `sink`, now or later. */
   receive(body: Uint8Array, sink: AnswerSink): void {
     const nowUs = this.parts.clock.nowUs();
-    const slot = this.draining ? undefined : this.pool.take();
-    if (slot === undefined) {
-      const outcome = this.draining ? OUTCOME.draining : OUTCOME.overloaded;
+    const view = this.parts.currentView();
+    const slot = this.draining || view === null ? undefined : this.pool.take();
+    if (slot === undefined || view === null) {
+      let outcome: Outcome = OUTCOME.overloaded;
+      if (this.draining) outcome = OUTCOME.draining;
+      else if (view === null) outcome = OUTCOME.inference_failed;
       this.parts.metrics.recordAnswer(outcome, 0);
       sink.answer(outcome, '');
       return;
     }
-    slot.open(sink, this.parts.currentView(), nowUs);
+    slot.open(sink, view, nowUs);
     let outcome: Outcome;
     try {
       outcome = this.seat(slot, body);
@@ -136,7 +126,7 @@ export class BidPath implements EngineListener {
     const rowsMax = request.impCount * this.settings.candidatesPerImpMax;
     // An idle engine takes a request whatever its cost model says: only a batch that runs can correct the model, and
     // after a slow phase (a throttled processor) an estimate that nobody corrects would refuse everything for good.
-    const estimateUs = this.engine.idle ? 0 : this.engine.estimateUs(this.pctr.model, rowsMax);
+    const estimateUs = this.engine.idle ? 0 : this.engine.estimateUs(slot.view!.pctr.model, rowsMax);
     const admitted = admit(decodedUs, slot.deadlineUs, estimateUs);
     const admittedUs = clock.nowUs();
     metrics.stages[STAGE.admission].record(admittedUs - decodedUs);
@@ -213,7 +203,8 @@ export class BidPath implements EngineListener {
   private writeRows(slot: BidSlot): Outcome {
     const { request } = slot;
     const view = slot.view!;
-    const { pctr, pcvr, row, pctrSeat, pcvrSeat } = this;
+    const { pctr, pcvr } = view;
+    const { row, pctrSeat, pcvrSeat } = this;
     const scoresActions = slot.actionCount > 0;
     if (!this.takeSeat(slot, pctr, slot.candidateCount, pctrSeat)) return OUTCOME.overloaded;
     const actionsSeated = scoresActions && this.takeSeat(slot, pcvr, slot.actionCount, pcvrSeat);
@@ -247,11 +238,12 @@ export class BidPath implements EngineListener {
     slot.ticketsOut--;
     if (!slot.answered) {
       this.parts.metrics.stages[STAGE.inference].record(nowUs - slot.seatedUs);
-      if (model === this.pctr.model) {
-        for (let i = 0; i < count; i++) slot.pctr[i] = this.pctr.calibrator.probability(scores[offset + i]);
+      const { pctr, pcvr } = slot.view!;
+      if (model === pctr.model) {
+        for (let i = 0; i < count; i++) slot.pctr[i] = pctr.calibrator.probability(scores[offset + i]);
       } else {
         for (let i = 0; i < count; i++) {
-          slot.pcvr[slot.actionPosition[i]] = this.pcvr.calibrator.probability(scores[offset + i]);
+          slot.pcvr[slot.actionPosition[i]] = pcvr.calibrator.probability(scores[offset + i]);
         }
       }
       this.parts.metrics.stages[STAGE.calibration].record(this.parts.clock.nowUs() - nowUs);

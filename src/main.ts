@@ -71,6 +71,7 @@ function report(config: Config, server: Server, startMs: number): string {
     '',
     `  bids        ${url}/openrtb2/bid and /openrtb2/bid/{${config.exchanges.join(',')}}, on ${http.backend === 'uws' ? 'uWebSockets.js' : 'node:http'}`,
     `              ${grpc ? `gRPC vickrey.v1.BidService on port ${grpc.port}` : 'gRPC is off'}`,
+    ...(server.serving === undefined ? ['  v2 protocol is off'] : servingLines(config, server.serving, server)),
     `  operations  http://${config.operations.host}:${operations.port}/healthz/ready, /metrics, /admin/…`,
     ...(config.operations.admin_token === undefined
       ? [`              admin token of this run: ${server.adminToken}`]
@@ -91,6 +92,19 @@ function report(config: Config, server: Server, startMs: number): string {
     '',
   ];
   return lines.join('\n');
+}
+
+function servingLines(
+  { serving }: Config,
+  { http, grpc, metrics }: NonNullable<Server['serving']>,
+  { models }: Server,
+) {
+  const url = `http://${serving.host}:${http.port}`;
+  return [
+    `  v2 HTTP     ${url}/v2 (KServe v2, Triton's clients; ${models.served().length} model version(s), control mode ${serving.control_mode})`,
+    `  v2 gRPC     ${serving.host}:${grpc.port} inference.GRPCInferenceService`,
+    `  v2 metrics  http://${serving.host}:${metrics.port}/metrics`,
+  ];
 }
 
 main().catch((error) => {

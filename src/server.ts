@@ -3,20 +3,15 @@
  * reload and at the end.
  */
 import { randomBytes } from 'node:crypto';
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { type Clock, systemClock } from './base/index.js';
-import { BidPath, type BidPathSettings, type RoleModel } from './bid-path.js';
-import { CANDIDATES_MAX } from './bid-slot.js';
+import { BidPath, type BidPathSettings } from './bid-path.js';
 import { CurrencyRates } from './bidding/index.js';
-import { type Calibrator, compileCalibration } from './calibration/index.js';
 import { Catalog, type LoadReport } from './catalog/index.js';
-import { catalogView } from './catalog-view.js';
+import { type CatalogView, catalogView, type RoleModel } from './catalog-view.js';
 import type { Config } from './config/index.js';
-import { IMPS_MAX, OperatingError } from './contract/index.js';
-import { compileProgram, type FeatureProgram } from './features/index.js';
-import { Engine, type EngineModel, loadRepository, type RepositoryModel } from './inference/index.js';
+import { OperatingError } from './contract/index.js';
+import { directorySource, Engine, ModelRegistry, servingFamilies } from './inference/index.js';
 import {
   type GrpcServer,
   type HttpServer,
@@ -26,7 +21,9 @@ import {
   startHttp,
   startOperations,
 } from './ingress/index.js';
+import { type ModelServing, startModelServing } from './model-serving.js';
 import { BidIdSource, BidResponseEncoder } from './openrtb/index.js';
+import { RoleModels } from './role-models.js';
 import { engineFamilies, ingressFamilies, serverFamilies } from './server-metrics.js';
 import { BidPathMetrics, MetricsRegistry } from './telemetry/index.js';
 
@@ -41,19 +38,16 @@ export interface Server {
   readonly operations: OperationsServer;
   readonly adminToken: string;
   readonly engine: Engine;
+  readonly models: ModelRegistry;
+  /** The v2 protocol's ports; undefined where `serving.enabled` is false. */
+  readonly serving: ModelServing | undefined;
   readonly catalog: Catalog;
   /** The feature programs and calibrators in use, by role. */
-  readonly roles: { readonly pctr: RoleModel; readonly pcvr: RoleModel };
+  readonly roles: () => { readonly pctr: RoleModel; readonly pcvr: RoleModel };
   /** A bad catalog is refused with every finding and the old one stays. */
   reloadCatalog(): Promise<LoadReport>;
   /** Stops accepting, finishes what is in flight, closes everything. A second call waits for the first. */
   drain(): Promise<void>;
-}
-
-interface LoadedModel {
-  readonly repository: RepositoryModel;
-  readonly program: FeatureProgram;
-  readonly calibrator: Calibrator;
 }
 
 /**
@@ -61,13 +55,13 @@ interface LoadedModel {
  * @throws OperatingError what is wrong, and who can fix it
  */
 export async function startServer(config: Config, log: Logger, clock: Clock = systemClock): Promise<Server> {
-  const repository = loadRepository(config.models.repository);
-  const pctr = loadModel(repository, config.models.pctr, 'pctr');
-  const pcvr = loadModel(repository, config.models.pcvr, 'pcvr');
-  const models = [pctr, pcvr].map(engineModel);
-
   const catalog = await Catalog.load(config.catalog.directory, { clock });
-  let view = catalogView(catalog.snapshot, pctr.program, pcvr.program);
+  const roleModels = new RoleModels(config.models);
+  let view: CatalogView | null = null;
+  const renewView = () => {
+    const { pctr, pcvr } = roleModels;
+    view = pctr && pcvr ? catalogView(catalog.snapshot, pctr, pcvr) : null;
+  };
   const metrics = new BidPathMetrics();
   const bidPath = new BidPath(bidPathSettings(config), {
     clock,
@@ -81,33 +75,53 @@ export async function startServer(config: Config, log: Logger, clock: Clock = sy
     onBug: (err) => log.error({ err }, 'a bug in the bid path; the request was answered as a no-bid'),
   });
   const engine = await Engine.start({
-    models,
+    models: [],
     workers: config.inference.workers,
     slabsPerModel: config.inference.slabs_per_model,
+    queueLengthMax: config.serving.queue_length_max,
     batchTimeoutUs: config.inference.batch_timeout_ms * 1000,
     listener: bidPath,
     clock,
     onBatchRefused: (model, message) => log.error({ model, message }, 'the runtime refused a batch'),
     onWorkerExit: (exit) => log.error(exit, 'an inference worker was lost; its batch got no-bids'),
   });
-  const role = ({ repository: { name }, program, calibrator }: LoadedModel): RoleModel => ({
-    model: engine.modelIndex(name),
-    program,
-    calibrator,
-  });
-  const roles = { pctr: role(pctr), pcvr: role(pcvr) };
-  bidPath.connect(engine, roles.pctr, roles.pcvr);
+  bidPath.connect(engine);
   const ticker = setInterval(() => {
     const nowUs = clock.nowUs();
     bidPath.tick(nowUs);
     engine.tick(nowUs);
   }, TICK_MS);
 
+  const models = new ModelRegistry({
+    ...registryOptions(config),
+    engine,
+    clock,
+    random: Math.random,
+    log,
+    hooks: {
+      companion: (model) => roleModels.prepare(model),
+      onServed: (name, versions) => {
+        log.info({ model: name, versions: versions.map(({ model }) => model.version) }, 'model served');
+        if (roleModels.serve(name, versions)) renewView();
+      },
+      instanceCountOf: (model) => model.instanceCount ?? (roleModels.isRole(model.name) ? config.inference.workers : 1),
+      onProblem: (model, err) =>
+        log.error({ err, model }, 'a model could not be loaded or freed; what was served still is'),
+    },
+  });
+  try {
+    await startModels(models, roleModels, log);
+  } catch (error) {
+    clearInterval(ticker);
+    await engine.close();
+    throw error;
+  }
+
   const reloads = { accepted: 0, refused: 0 };
   const reloadCatalog = async () => {
     try {
       const report = await catalog.reload();
-      view = catalogView(catalog.snapshot, pctr.program, pcvr.program);
+      renewView();
       reloads.accepted++;
       log.info(report, 'catalog reloaded');
       if (report.ads === 0) log.warn('the catalog has no ad that can run');
@@ -128,24 +142,30 @@ export async function startServer(config: Config, log: Logger, clock: Clock = sy
   const registry = new MetricsRegistry();
   registry.register(() => metrics.families());
   registry.register(() => engineFamilies(engine.stats()));
+  registry.register(() => servingFamilies(models));
   registry.register(() => ingressFamilies(http.stats(), grpc?.stats()));
   registry.register(() => serverFamilies(bidPath.requestsInFlight, catalog.report, reloads));
+  const serving = config.serving.enabled
+    ? await startModelServing({ ...config.serving, backend: config.http.backend }, models, registry, log)
+    : undefined;
   const operations = await startOperations({
     host: config.operations.host,
     port: config.operations.port,
     token: adminToken,
     log,
     live: () => true,
-    ready: () => draining === undefined && engine.stats().instancesUp > 0,
+    ready: () => draining === undefined && models.ready() && view !== null,
     metrics: () => registry.exposition(),
     admin: { 'catalog/reload': () => reloadForAdmin(reloadCatalog) },
   });
 
   const drain = async () => {
     log.info({ requestsInFlight: bidPath.requestsInFlight }, 'draining');
+    models.drain();
+    serving?.stopAccepting();
     grpc?.stopAccepting();
     http.stopAccepting();
-    await Promise.all([http.close(DRAIN_MS_MAX), grpc?.close(DRAIN_MS_MAX)]);
+    await Promise.all([http.close(DRAIN_MS_MAX), grpc?.close(DRAIN_MS_MAX), serving?.close(DRAIN_MS_MAX)]);
     bidPath.startDraining();
     await engine.close();
     clearInterval(ticker);
@@ -157,53 +177,36 @@ export async function startServer(config: Config, log: Logger, clock: Clock = sy
     operations,
     adminToken,
     engine,
+    models,
+    serving,
     catalog,
-    roles,
+    roles: () => roleModels.both(),
     reloadCatalog,
     drain: () => (draining ??= drain()),
   };
 }
 
-function loadModel(repository: readonly RepositoryModel[], name: string, role: string): LoadedModel {
-  const model = repository.find((candidate) => candidate.name === name);
-  if (model === undefined) {
-    const known = repository.map((candidate) => candidate.name).join(', ') || 'none';
-    const message = `models.${role}: the repository has no model '${name}' (it has: ${known})`;
-    throw new OperatingError('VK_MODEL_UNKNOWN', 'operator', message);
-  }
-  // A request is never split over batches, so the largest one must fit into an empty batch.
-  if (model.requestRowsMax < IMPS_MAX || model.candidateRowsMax < CANDIDATES_MAX) {
-    const message = `${name}: a batch must hold ${IMPS_MAX} request rows and ${CANDIDATES_MAX} candidate rows at least`;
-    throw new OperatingError('VK_MODEL_CONFIG', 'model owner', message);
-  }
-  const features = join(model.directory, 'features.json');
-  const calibration = join(model.versionDirectory, 'calibration.json');
-  return {
-    repository: model,
-    program: compileProgram(readJson(features), features),
-    calibrator: compileCalibration(readJson(calibration), calibration),
-  };
-}
-
-function readJson(file: string): unknown {
+/** A model that no role needs may fail: it is logged and shown in the repository index. */
+async function startModels(models: ModelRegistry, roles: RoleModels, log: Logger): Promise<void> {
   try {
-    return JSON.parse(readFileSync(file, 'utf8'));
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new OperatingError('VK_MODEL_FILE', 'model owner', `${file}: ${reason}`, [], { cause });
+    await models.start();
+  } catch (error) {
+    if (!roles.areServed || !(error instanceof OperatingError)) throw error;
+    log.error({ err: error, findings: error.details }, 'models could not be loaded; the others are served');
   }
+  roles.both();
 }
 
-function engineModel({ repository, program }: LoadedModel): EngineModel {
-  const { name, version, modelFile, requestRowsMax, candidateRowsMax, instanceCount } = repository;
+function registryOptions({ models, serving }: Config) {
+  const roles = [models.pctr, models.pcvr];
   return {
-    name,
-    version,
-    file: modelFile,
-    signature: program.signature,
-    requestRowsMax,
-    candidateRowsMax,
-    instanceCount,
+    source: directorySource(models.repository),
+    // Without the protocol there is nobody to ask for a model beyond the roles.
+    controlMode: serving.enabled ? serving.control_mode : ('explicit' as const),
+    loadModels: serving.enabled ? [...roles, ...serving.load_models] : roles,
+    pollSeconds: serving.poll_seconds,
+    responseCacheBytes: serving.response_cache_bytes,
+    strictReadiness: serving.strict_readiness,
   };
 }
 

@@ -87,7 +87,7 @@ function ratio(rows: readonly Row[]): number {
 async function scoreDay(): Promise<Row[]> {
   const { catalog, roles } = running.server;
   const { snapshot } = catalog;
-  const { program, calibrator } = roles.pctr;
+  const { program, calibrator } = roles().pctr;
   const model = loadRepository('native-models').find(({ name }) => name === 'pctr_dlrm')!;
   const collector = new Collector();
   const engine = await Engine.start({
