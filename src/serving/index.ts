@@ -7,6 +7,6 @@
  * Never: opens a socket; looks into a model; copies a raw tensor.
  * Fails: what a client did wrong is its status and sentence; a bug is logged and answered INTERNAL.
  */
-export { makeV2Grpc, type V2Grpc, type V2GrpcOptions } from './grpc.js';
+export { makeV2Grpc, type V2GrpcOptions } from './grpc.js';
 export { makeV2Http, V2_HTTP_HEADERS } from './http.js';
 export type { V2HttpSettings } from './http-settings.js';
