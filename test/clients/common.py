@@ -2,6 +2,7 @@
 
 import os
 
+import ml_dtypes
 import numpy as np
 from tritonclient.utils import InferenceServerException
 
@@ -27,8 +28,7 @@ SAMPLES = {
     "FP32": np.array([-0.1, 0.0, 3.4e38], np.float32),
     "FP64": np.array([-0.1, 5e-324, 1.7e308], np.float64),
     "BYTES": np.array([b"", "naïve".encode(), b"x" * 300], dtype=np.object_),
-    # Values that bfloat16 holds exactly; the clients hand them over as float32.
-    "BF16": np.array([-1.5, 0.0, 2.0**100], np.float32),
+    "BF16": np.array([-1.5, 0.0, 2.0**100], ml_dtypes.bfloat16),
 }
 
 
