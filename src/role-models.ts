@@ -23,6 +23,19 @@ export class RoleModels {
     return name === this.names.pctr || name === this.names.pcvr;
   }
 
+  /**
+   * @param known the repository's models
+   * @throws OperatingError VK_MODEL_UNKNOWN (operator)
+   */
+  checkKnown(known: readonly string[]): void {
+    for (const role of ['pctr', 'pcvr'] as const) {
+      const name = this.names[role];
+      if (known.includes(name)) continue;
+      const message = `models.${role}: the repository has no model '${name}' (it has: ${known.join(', ') || 'none'})`;
+      throw new OperatingError('VK_MODEL_UNKNOWN', 'operator', message);
+    }
+  }
+
   get areServed(): boolean {
     return this.pctr !== null && this.pcvr !== null;
   }

@@ -55,8 +55,10 @@ export interface Server {
  * @throws OperatingError what is wrong, and who can fix it
  */
 export async function startServer(config: Config, log: Logger, clock: Clock = systemClock): Promise<Server> {
-  const catalog = await Catalog.load(config.catalog.directory, { clock });
   const roleModels = new RoleModels(config.models);
+  const source = directorySource(config.models.repository);
+  roleModels.checkKnown(source.list());
+  const catalog = await Catalog.load(config.catalog.directory, { clock });
   let view: CatalogView | null = null;
   const renewView = () => {
     const { pctr, pcvr } = roleModels;
@@ -94,6 +96,7 @@ export async function startServer(config: Config, log: Logger, clock: Clock = sy
 
   const models = new ModelRegistry({
     ...registryOptions(config),
+    source,
     engine,
     clock,
     random: Math.random,
@@ -200,7 +203,6 @@ async function startModels(models: ModelRegistry, roles: RoleModels, log: Logger
 function registryOptions({ models, serving }: Config) {
   const roles = [models.pctr, models.pcvr];
   return {
-    source: directorySource(models.repository),
     // Without the protocol there is nobody to ask for a model beyond the roles.
     controlMode: serving.enabled ? serving.control_mode : ('explicit' as const),
     loadModels: serving.enabled ? [...roles, ...serving.load_models] : roles,

@@ -285,6 +285,7 @@ export class Batcher {
   private formQueued(lane: Lane, nowUs: number): number {
     const slab = lane.queuedFree.pop() as number;
     const batch = this.batches[slab];
+    batch.sequence = this.opened++;
     batch.candidateRows = lane.limits.queue?.take(nowUs, lane.predictUs, batch.entries) ?? 0;
     if (batch.entries.length === 0) throw new Error('a queue that was due gave no batch');
     return slab;

@@ -16,7 +16,7 @@ import {
   OperatingError,
   type Tensor,
 } from '../contract/index.js';
-import type { Batch } from './batch.js';
+import { BATCH, type Batch } from './batch.js';
 import { Batcher, NONE } from './batcher.js';
 import type { EngineModel, EnginePort } from './engine-port.js';
 import { type EngineStats, ModelStats, modelSnapshot } from './engine-stats.js';
@@ -32,8 +32,9 @@ import {
 } from './limits.js';
 import type { BatchDurations } from './model-statistics.js';
 import { RequestQueue } from './request-queue.js';
+import { rowTensors, takeScores } from './row-tensors.js';
 import { ServedModel } from './served-model.js';
-import { HEADER } from './slab.js';
+import { HEADER, type Slab } from './slab.js';
 import { NO_SLAB, type PoolOwner, type WorkerExit, WorkerPool } from './worker-pool.js';
 import type { OutputsOverflowed, WorkerReady } from './worker-protocol.js';
 
@@ -167,7 +168,14 @@ export class Engine implements EnginePort {
     const queue = this.batcher.queueOf(model);
     if (plan === null || queue === null) throw new Error(`model ${model} takes no tensors`);
     const { inputs } = request;
-    const entry = new InferEntry(request, rows, plan.requestRowsOf(inputs), plan.shapeKeyOf(inputs), nowUs, done);
+    const entry = new InferEntry(
+      request,
+      rows,
+      plan.requestRowsOf(inputs),
+      plan.shapeKeyOf(inputs),
+      nowUs,
+      served.ordered(done),
+    );
     if (this.closing || this.batcher.isClosed(model)) {
       this.answerLater(model, entry, new InferError('UNAVAILABLE', `model '${request.model}' is being unloaded`));
     } else if (queue.push(entry, nowUs) === 'full') {
@@ -240,8 +248,13 @@ export class Engine implements EnginePort {
         this.dispatchQueued(slab, batch, nowUs);
         continue;
       }
+      const served = this.models[batch.model];
       const slot = this.batcher.slotOf(slab);
-      const { header } = this.models[batch.model].rowSlabs[slot];
+      if (served.model.executor !== undefined) {
+        this.executeRows(slab, batch, served.rowSlabs[slot]);
+        continue;
+      }
+      const { header } = served.rowSlabs[slot];
       header[HEADER.requestRows] = batch.requestRows;
       header[HEADER.candidateRows] = batch.candidateRows;
       this.pool.ring(batch.model, slab, slot, null, nowUs);
@@ -344,6 +357,46 @@ export class Engine implements EnginePort {
     served.model.executor.execute({ inputs, outputs, rows: batch.candidateRows, deadlineUs }, (error, results) => {
       // At close a batch that still runs is failed before its executor comes back.
       if (batch.entries.length > 0 && batch.sequence === sequence) this.executed(slab, error, results);
+    });
+  }
+
+  /** A batch of the bid path for a model that runs elsewhere. */
+  private executeRows(slab: number, batch: Batch, rows: Slab): void {
+    const { executor, config, signature, name } = this.models[batch.model].model;
+    if (executor === undefined || config === undefined || signature === undefined)
+      throw new Error(`no rows for ${name}`);
+    const { candidateRows, earliestDeadlineUs: deadlineUs, sequence } = batch;
+    const inputs = rowTensors(rows, signature, config, batch.requestRows, candidateRows);
+    const { outputs } = config;
+    executor.execute({ inputs, outputs, rows: candidateRows, deadlineUs }, (error, results) => {
+      // At close a batch that still runs is failed before its executor comes back.
+      if (batch.sequence !== sequence || batch.state !== BATCH.running) return;
+      const us = this.options.clock.nowUs() - batch.startedUs;
+      let failure = error;
+      try {
+        if (results !== null) takeScores(rows, signature, candidateRows, results);
+      } catch (thrown) {
+        failure = thrown as InferError;
+      }
+      if (failure !== null) {
+        this.batchFailed(slab, failure.message);
+        return;
+      }
+      this.batcher.stop(slab);
+      this.batcher.costs[batch.model].observe(candidateRows, us);
+      this.counts[batch.model].ran(batch.requestRows, candidateRows, us);
+      const durations = { inputUs: 0, inferUs: us, outputUs: 0 };
+      this.models[batch.model].statistics.batchRan(
+        batch.ticketCount,
+        candidateRows,
+        durations,
+        this.options.clock.epochMs(),
+      );
+      try {
+        this.flush();
+      } finally {
+        this.answer(slab, rows.scores, true);
+      }
     });
   }
 

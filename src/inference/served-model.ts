@@ -1,6 +1,7 @@
 /** One loaded model version: its memories, its statistics and what its workers are told. */
-import type { InferResponse, SessionSettings, Tensor } from '../contract/index.js';
+import type { InferResponse, OnInfer, SessionSettings, Tensor } from '../contract/index.js';
 import type { EngineModel } from './engine-port.js';
+import { InOrder } from './in-order.js';
 import type { InferEntry } from './infer-entry.js';
 import { TENSOR_BYTES_KEPT_MAX, TENSOR_BYTES_MIN } from './limits.js';
 import { StatisticsOfModel } from './model-statistics.js';
@@ -25,6 +26,7 @@ export class ServedModel {
   /** Empty where the bid path does not use the model. */
   readonly rowSlabs: readonly Slab[];
   isWarm = false;
+  private readonly replies: InOrder<() => void> | null;
   /** By slot; made when a batch needs it. */
   private readonly queuedSlabs: (TensorSlab | undefined)[] = [];
   /** What outputs have needed so far: a slab leaves so much room behind its inputs. */
@@ -35,11 +37,20 @@ export class ServedModel {
     private readonly slabsPerModel: number,
   ) {
     const { signature, requestRowsMax, candidateRowsMax, config } = model;
+    this.replies = config?.queue.preserveOrdering ? new InOrder((release) => release()) : null;
     this.plan = config === undefined ? null : new TensorPlan(config);
     this.rowSlabs =
       signature === undefined
         ? []
         : Array.from({ length: slabsPerModel }, () => makeSlab({ signature, requestRowsMax, candidateRowsMax }));
+  }
+
+  /** With preserve_ordering: `done` is called when every request before this one has been answered. */
+  ordered(done: OnInfer): OnInfer {
+    const { replies } = this;
+    if (replies === null) return done;
+    const position = replies.enter();
+    return (error, response) => replies.complete(position, () => done(error, response));
   }
 
   get slabBytes(): number {

@@ -5,6 +5,7 @@ import type { WorkerModel } from './worker-protocol.js';
 
 /** @throws OperatingError VK_MODEL_LOAD (model owner) */
 export async function createSession({ name, file, session }: WorkerModel): Promise<InferenceSession> {
+  const isCpuAllowed = session.providers.some((provider) => provider.name === 'cpu');
   const options: InferenceSession.SessionOptions = {
     executionProviders: session.providers.map((provider) => ({
       name: provider.name,
@@ -15,7 +16,14 @@ export async function createSession({ name, file, session }: WorkerModel): Promi
     executionMode: session.executionMode,
     graphOptimizationLevel: session.graphOptimization,
     // A spinning thread would burn the core that the event loop needs.
-    extra: { session: { intra_op: { allow_spinning: '0' }, inter_op: { allow_spinning: '0' } } },
+    extra: {
+      session: {
+        intra_op: { allow_spinning: '0' },
+        inter_op: { allow_spinning: '0' },
+        // Else the runtime places what the accelerator cannot run, or everything, on the CPU without a word.
+        disable_cpu_ep_fallback: isCpuAllowed ? '0' : '1',
+      },
+    },
   };
   try {
     return await InferenceSession.create(file, options);
