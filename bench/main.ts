@@ -40,7 +40,7 @@ function whole(text: string | undefined, absent: number): number {
 }
 
 async function run(suite: string): Promise<object> {
-  const connections = whole(values.connections, suite === 'serve' ? 8 : 64);
+  const connections = whole(values.connections, 64);
   switch (suite) {
     case 'path':
       return benchPath({ requests: whole(values.requests, 300_000), connections });

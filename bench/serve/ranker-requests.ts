@@ -85,7 +85,7 @@ export function httpJson(request: RankerRequest): HttpRequest {
 
 /** An encoded ModelInferRequest, and the way back. */
 export function grpcCodec() {
-  const loaded = loadSync('proto/triton/grpc_service.proto', { includeDirs: ['proto/triton'], keepCase: true });
+  const loaded = loadSync('grpc_service.proto', { includeDirs: ['proto/triton'], keepCase: true });
   const service = loaded['inference.GRPCInferenceService'] as ServiceDefinition;
   const { path, requestSerialize, responseDeserialize } = service.ModelInfer;
   return {
