@@ -37,11 +37,13 @@ def main():
             alive = server.poll() is None
         finally:
             stopped = stop(server)
-    bad = len(result.failures) + len(result.errors)
+    # A test with several bad subtests is one bad test.
+    bad = len({getattr(test, "test_case", test).id() for test, _ in result.failures + result.errors})
+    passed = result.testsRun - bad
     if not alive or stopped != 0:
         print(f"the server ended with code {stopped}", file=sys.stderr)
         bad += 1
-    print(f"clients: {result.testsRun - len(result.failures) - len(result.errors)} passed, {bad} failed")
+    print(f"clients: {passed} passed, {bad} failed")
     sys.exit(1 if bad else 0)
 
 
