@@ -81,6 +81,9 @@ export class ModelRegistry implements ModelServer {
   poll(): Promise<void> {
     this.polling ??= this.control
       .poll()
+      .then(() => {
+        for (const name of this.startUpModels) this.forgetGone(name);
+      })
       .catch((error: unknown) => this.options.hooks.onProblem?.('', error))
       .finally(() => {
         this.polling = null;
@@ -199,6 +202,7 @@ export class ModelRegistry implements ModelServer {
   async unload(model: string, withDependents: boolean): Promise<void> {
     this.checkControl();
     await this.control.unload(model, withDependents);
+    this.forgetGone(model);
   }
 
   /** Every version that answers, by name. */
@@ -275,6 +279,11 @@ export class ModelRegistry implements ModelServer {
     const entry = this.control.entries.get(model);
     if (entry !== undefined) return entry;
     throw new InferError('INVALID_ARG', `Request for unknown model: '${model}' is not found`);
+  }
+
+  /** A start-up model that was taken out of the repository keeps nobody waiting for it. */
+  private forgetGone(name: string): void {
+    if (!this.control.entries.has(name)) this.startUpModels.delete(name);
   }
 
   private isServing(entry: ModelEntry): boolean {

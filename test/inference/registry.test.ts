@@ -307,6 +307,16 @@ describe('control mode poll', () => {
     await registry.poll();
     expect(registry.index(false).map((entry) => entry.name)).toEqual(['m']);
   });
+
+  it('stays ready when a start-up model is taken out of the repository', async () => {
+    const repository = new Repository().put('m', identity()).put('goes', identity());
+    const registry = await registryOf(repository, { controlMode: 'poll' });
+    await registry.start();
+    repository.remove('goes');
+    await registry.poll();
+    expect(registry.modelReady('m', '')).toBe(true);
+    expect(registry.ready()).toBe(true);
+  });
 });
 
 describe('an ensemble', () => {
