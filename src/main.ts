@@ -77,11 +77,8 @@ function report(config: Config, server: Server, startMs: number): string {
       ? [`              admin token of this run: ${server.adminToken}`]
       : []),
     `  catalog     ${config.catalog.directory}: ${load.lineItems} line items, ${load.creatives} creatives, ${load.campaigns} campaigns, ${load.advertisers} advertisers; ${mebibytes(load.bytes.total)}, loaded in ${Math.round(load.loadMs)} ms`,
-    ...stats.models.map(
-      (m) =>
-        `  model       ${m.name} version ${m.version}: a batch costs ${m.cost.a.toFixed(0)} µs + ${m.cost.b.toFixed(2)} µs per row`,
-    ),
-    `  workers     ${stats.instancesUp} thread(s), ${mebibytes(stats.slabBytes)} of slabs, ${stats.readsSharedMemory ? 'read in place' : 'copied once in the worker (Node < 22)'}`,
+    ...stats.models.map((m) => `  model       ${m.name} version ${m.version}: ${costOf(m.cost)}`),
+    `  workers     ${stats.instancesUp} instance(s), a thread each; ${stats.workers} at once, ${mebibytes(stats.slabBytes)} of slabs, ${stats.readsSharedMemory ? 'read in place' : 'copied once in the worker (Node < 22)'}`,
     `  pricing     ${config.bidding.mode}, seat ${config.bidding.seat}, ${config.bidding.account_currency}`,
     ...limitSums(config).map((sum, i) => `  ${i === 0 ? 'limits      ' : '            '}${sum}`),
     '',
@@ -92,6 +89,12 @@ function report(config: Config, server: Server, startMs: number): string {
     '',
   ];
   return lines.join('\n');
+}
+
+/** Only what the bid path uses, and what has a model_warmup, has run before the first request. */
+function costOf({ a, b }: { readonly a: number; readonly b: number }): string {
+  if (a === 0 && b === 0) return 'loaded, its cost is not known before its first batch';
+  return `a batch costs ${a.toFixed(0)} µs + ${b.toFixed(2)} µs per row`;
 }
 
 function servingLines(
