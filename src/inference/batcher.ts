@@ -100,7 +100,7 @@ export class Batcher {
   constructor(
     models: readonly BatcherModel[],
     private readonly slabsPerModel: number,
-    private readonly queuedSlabsPerModel = 0,
+    queuedSlabsPerModel = 0,
   ) {
     this.stride = slabsPerModel + queuedSlabsPerModel;
     for (const model of models) this.addModel(model);

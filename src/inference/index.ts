@@ -18,6 +18,6 @@ export {
 export type { EngineModel } from './engine-port.js';
 export type { EngineStats } from './engine-stats.js';
 export { directorySource } from './model-source.js';
-export { ModelRegistry, type RegistryOptions } from './registry.js';
+export { ModelRegistry } from './registry.js';
 export { loadRepository, type RepositoryModel } from './repository.js';
 export { servingFamilies } from './serving-families.js';

@@ -9,4 +9,3 @@
  */
 export { makeV2Grpc, type V2GrpcOptions } from './grpc.js';
 export { makeV2Http, V2_HTTP_HEADERS } from './http.js';
-export type { V2HttpSettings } from './http-settings.js';
