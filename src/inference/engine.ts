@@ -28,6 +28,7 @@ import {
   ROWS_MAX,
   SLABS_PER_MODEL_MAX,
   slabsPerModelDefault,
+  TENSOR_BYTES_MAX,
   WORKERS_MAX,
 } from './limits.js';
 import type { BatchDurations } from './model-statistics.js';
@@ -332,7 +333,8 @@ export class Engine implements EnginePort {
     if (config === undefined) return null;
     const mergeRowsMax = config.twoScope !== undefined && config.queue.dynamicBatching ? candidateRowsMax : 0;
     const lengthMax = this.options.queueLengthMax ?? QUEUE_LENGTH_MAX_DEFAULT;
-    return new RequestQueue<InferEntry>(config.queue, { lengthMax, mergeRowsMax, requestRowsMax });
+    const bounds = { lengthMax, mergeRowsMax, requestRowsMax, bytesMax: TENSOR_BYTES_MAX };
+    return new RequestQueue<InferEntry>(config.queue, bounds);
   }
 
   /** Gathers the tensors of a batch that was just formed and hands it to its executor or its instance. */

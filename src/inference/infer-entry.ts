@@ -6,6 +6,8 @@ export class InferEntry {
   deadlineUs = Number.POSITIVE_INFINITY;
   /** When its batch was formed. */
   startedUs = 0;
+  /** Of its tensors. */
+  readonly bytes: number;
   private isAnswered = false;
 
   constructor(
@@ -18,7 +20,11 @@ export class InferEntry {
     readonly shapeKey: string,
     readonly arrivalUs: number,
     private readonly done: OnInfer,
-  ) {}
+  ) {
+    let bytes = 0;
+    for (const input of request.inputs) bytes += input.bytes.byteLength;
+    this.bytes = bytes;
+  }
 
   get priority(): number {
     return this.request.priority;
@@ -28,10 +34,19 @@ export class InferEntry {
     return this.request.timeoutUs;
   }
 
-  /** A second answer is a bug of ours, never the client's: it must not see two. */
+  /**
+   * A second answer is a bug of ours, never the client's: it must not see two. What `done` throws surfaces by itself,
+   * past the engine, whose other requests have to be answered.
+   */
   answer(error: InferError | null, response: InferResponse | null): void {
     if (this.isAnswered) throw new Error('a request was answered twice');
     this.isAnswered = true;
-    this.done(error, response);
+    try {
+      this.done(error, response);
+    } catch (thrown) {
+      queueMicrotask(() => {
+        throw thrown;
+      });
+    }
   }
 }

@@ -11,7 +11,7 @@ export const WORKERS_MAX = 256;
 export const INSTANCES_MAX = 1024;
 /** A thread without an instance ends after this; a reload within it finds its threads waiting. */
 export const THREAD_IDLE_MS = 10_000;
-/** Data of one batch of queued requests, inputs and outputs in place; a request alone may be as large. */
+/** Inputs of one batch of queued requests: what is merged. A larger request, as far as the server takes it, goes alone. */
 export const TENSOR_BYTES_MAX = 256 * 1024 * 1024;
 /** First size of such a memory, and the most that is kept from one batch to the next. */
 export const TENSOR_BYTES_MIN = 64 * 1024;

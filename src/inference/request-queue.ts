@@ -19,6 +19,8 @@ export interface QueueEntry {
   readonly rows: number;
   /** Two-scope models: the rows of its request inputs. Absent = none. */
   readonly requestRows?: number;
+  /** Of its tensors. Absent = not counted. */
+  readonly bytes?: number;
   /** 1 = the most urgent; 0, and what the model has no level for, = the model's default. */
   readonly priority: number;
   /** The request's own; 0 = none. */
@@ -37,6 +39,8 @@ export interface QueueBounds {
   readonly mergeRowsMax: number;
   /** Sum of `requestRows` of a batch; absent = not bounded. */
   readonly requestRowsMax?: number;
+  /** Sum of `bytes` of a batch; absent = not bounded. A request that is larger goes alone. */
+  readonly bytesMax?: number;
 }
 
 /** How long a batch of so many rows is expected to run; must not fall as rows grow. */
@@ -58,6 +62,7 @@ export class RequestQueue<T extends QueueEntry> {
   private readonly merges: boolean;
   private readonly rowsMax: number;
   private readonly requestRowsMax: number;
+  private readonly bytesMax: number;
   private readonly preferred: ReadonlySet<number>;
   private readonly preferredMax: number;
   private readonly edf: boolean;
@@ -93,6 +98,7 @@ export class RequestQueue<T extends QueueEntry> {
     this.merges = mergeRowsMax > 0 || (settings.dynamicBatching && settings.maxBatchSize > 0);
     this.rowsMax = mergeRowsMax || settings.maxBatchSize || Number.POSITIVE_INFINITY;
     this.requestRowsMax = bounds.requestRowsMax ?? Number.POSITIVE_INFINITY;
+    this.bytesMax = bounds.bytesMax ?? Number.POSITIVE_INFINITY;
     this.preferred = new Set(settings.preferredBatchSizes);
     // Triton takes max_batch_size for the preferred size of a model that names none.
     this.preferredMax = this.preferred.size === 0 ? this.rowsMax : Math.max(...this.preferred);
@@ -250,6 +256,7 @@ export class RequestQueue<T extends QueueEntry> {
     let count = 0;
     let rows = 0;
     let requestRows = 0;
+    let bytes = 0;
     let markedCount = 0;
     let markedRows = 0;
     let closed = !this.merges;
@@ -271,6 +278,7 @@ export class RequestQueue<T extends QueueEntry> {
           !this.merges ||
           grownRows > this.rowsMax ||
           requestRows + (entry.requestRows ?? 0) > this.requestRowsMax ||
+          bytes + (entry.bytes ?? 0) > this.bytesMax ||
           entry.shapeKey !== shapeKey ||
           (this.edf && predictUs !== undefined && growthMakesLate(rows, grownRows, urgentUs - nowUs, predictUs));
         if (closed) break;
@@ -278,6 +286,7 @@ export class RequestQueue<T extends QueueEntry> {
       count++;
       rows = grownRows;
       requestRows += entry.requestRows ?? 0;
+      bytes += entry.bytes ?? 0;
       oldestUs = Math.min(oldestUs, entry.arrivalUs);
       urgentUs = Math.min(urgentUs, entry.deadlineUs);
       if (this.preferred.has(rows)) {

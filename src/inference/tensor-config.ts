@@ -2,6 +2,7 @@
 import { DATA_TYPES, type DataType, type TensorConfig } from '../contract/index.js';
 import type { GraphTensor, OnnxGraph } from './onnx-graph.js';
 import type { RawConfig, RawTensor, Refuse } from './raw-config.js';
+import { RANK_MAX } from './tensor-slab.js';
 
 type Kind = 'input' | 'output';
 
@@ -32,6 +33,10 @@ function readTensor(tensor: RawTensor, path: string, refuse: Refuse): TensorConf
   if (dataType === undefined) throw refuse(path, `'${name}' has no data_type`);
   if (dims.length === 0) throw refuse(path, `'${name}' has no dims`);
   checkDims(name, dims, 'dimension', `${path}.dims`, refuse);
+  // One is kept for the batch's dimension.
+  if (Math.max(dims.length, tensor.reshape?.shape.length ?? 0) >= RANK_MAX) {
+    throw refuse(`${path}.dims`, `'${name}' has more than ${RANK_MAX - 1} dimensions`);
+  }
   if (format !== 'FORMAT_NONE' && dims.length !== 3) {
     throw refuse(`${path}.format`, `'${name}' has ${dims.length} dims; ${format} has three`);
   }

@@ -10,7 +10,7 @@
  */
 const LINE = 64;
 const RECORD_WORDS = 16;
-/** Dimensions of a tensor: what is left of a record. */
+/** Dimensions of a tensor, the batch's included: what is left of a record. */
 export const RANK_MAX = 12;
 
 const WORD = { inputs: 0, outputs: 1, dataEnd: 2 } as const;
@@ -82,11 +82,13 @@ export class TensorSlab {
   }
 
   private write(place: number, record: TensorRecord): void {
+    const rank = record.dims.length;
+    if (rank > RANK_MAX) throw new Error(`a tensor of ${rank} dimensions; ${RANK_MAX} are the most`);
     const at = LINE / 4 + place * RECORD_WORDS;
     this.words[at] = record.index;
     this.words[at + 1] = record.offset;
     this.words[at + 2] = record.bytes;
-    this.words[at + 3] = record.dims.length;
+    this.words[at + 3] = rank;
     this.words.set(record.dims, at + 4);
   }
 

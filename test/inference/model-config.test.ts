@@ -162,6 +162,11 @@ parameters { key: "request_inputs" value { string_value: "r" } }`;
     ['a contradiction', 'platform: "onnxruntime_onnx"\nbackend: "identity"', `f:${at + 1}: backend: 'identity' contra`],
     ['an input twice', 'input { name: "x" data_type: TYPE_FP32 dims: 3 }', `f:${at}: input.name: 'x' is there twice`],
     ['an input without a type', 'input { name: "z" dims: 1 }', `f:${at}: input: 'z' has no data_type`],
+    [
+      'more dimensions than the slab describes',
+      'input { name: "z" data_type: TYPE_FP32 dims: [ 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1 ] }',
+      `f:${at}: input.dims: 'z' has more than 11 dimensions`,
+    ],
     ['an input without dims', 'input { name: "z" data_type: TYPE_FP32 }', `f:${at}: input: 'z' has no dims`],
     [
       'a zero',

@@ -106,6 +106,13 @@ describe('the batches that leave', () => {
       waiting: [{ requestRows: 2 }, { requestRows: 1 }, { requestRows: 1 }],
       leave: ['ab', 'c'],
     },
+    {
+      it: 'bound the bytes of a batch, and let what is larger go alone',
+      settings: { maxBatchSize: 8 },
+      bounds: { bytesMax: 10 },
+      waiting: [{ bytes: 6 }, { bytes: 4 }, { bytes: 1 }, { bytes: 11 }, { bytes: 1 }],
+      leave: ['ab', 'c', 'd', 'e'],
+    },
     { it: 'wait for the delay', settings: { maxQueueDelayUs: 50 }, waiting: [1, 1], atUs: 49, leave: [] },
     {
       it: 'leave when the oldest has waited for the delay',
