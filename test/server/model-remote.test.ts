@@ -25,11 +25,15 @@ beforeAll(async () => {
   // The far model adds nothing, so the answers of both sides are known; each takes its own time.
   remoteRepository.put('far', identityConfig('instance_group { count: 8 }', 2));
   remoteRepository.put('far_slow', identityConfig('instance_group { count: 8 }', 2_000));
+  remoteRepository.put('far_dear', identityConfig('', 30));
   remote = await ServerProcess.start(remoteRepository);
   const breaker = { remote_breaker_failures: 3, remote_breaker_open_ms: 200, remote_timeout_ms: 1_000 };
   repository
     .put('local', identityConfig('instance_group { count: 8 }'))
     .put('with_fallback', remoteConfig('far', { ...breaker, local_model: 'local' }))
+    .put('local_dear', identityConfig('', 30))
+    .put('cheap_here', remoteConfig('far_dear', { route: 'cost', local_model: 'local' }))
+    .put('cheap_there', remoteConfig('far', { route: 'cost', local_model: 'local_dear' }))
     .put('alone', remoteConfig('far', breaker))
     .put(
       'timed',
@@ -82,6 +86,18 @@ describe('a remote model', () => {
     // Without the deadline the answer would come after 2 s.
     expect(performance.now() - startMs).toBeLessThan(1_500);
     expect(await near.v2.values('timed', [rowsOf(7)])).toEqual([7]);
+  });
+
+  it.each([
+    ['cheap_here', 'local'],
+    ['cheap_there', 'remote'],
+  ])('with route cost goes where it was measured to be cheaper: %s', async (model, cheaper) => {
+    const routed = (route: string) =>
+      near.v2.metric('vickrey_remote_batches_total', `model="${model}"`, `route="${route}"`);
+    for (let i = 0; i < 100; i++) expect(await near.v2.values(model, [rowsOf(i)])).toEqual([i]);
+    // Eight trials on either side, then one in 32 on the dearer one.
+    expect((await routed('local')) + (await routed('remote'))).toBe(100);
+    expect(await routed(cheaper)).toBeGreaterThan(70);
   });
 
   it('loses no request when its remote is killed, and returns to it when it is back', async () => {

@@ -69,7 +69,7 @@ export function rowsOf(...values: number[]): Row {
   return { name: 'IN', datatype: 'FP32', shape: [values.length, 1], data: values };
 }
 
-export interface Answer {
+interface Answer {
   readonly status: number;
   // biome-ignore lint/suspicious/noExplicitAny: what comes back is compared as a whole
   readonly json: any;
