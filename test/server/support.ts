@@ -61,6 +61,8 @@ export function writeConfig(directory: string, catalogDirectory: string, changes
     http: loopback,
     grpc: loopback,
     operations: { port: 0, admin_token: TOKEN },
+    // Test files run side by side, so none may take the ports of the v2 protocol's defaults.
+    serving: { http_port: 0, grpc_port: 0, metrics_port: 0 },
     catalog: { directory: catalogDirectory },
     ...changes,
   };
