@@ -83,6 +83,8 @@ export class Engine implements EnginePort {
   private closing = false;
   private isFlushPlanned = false;
   private delayTimer: NodeJS.Timeout | undefined;
+  /** When the timer is set for. */
+  private delayDueUs = 0;
   private idleWaiters: { isIdle: () => boolean; resolve: () => void }[] = [];
 
   /**
@@ -517,9 +519,11 @@ export class Engine implements EnginePort {
 
   /** Wakes when a queue's delay is over. The timer's grain is a millisecond; requests that arrive meanwhile look too. */
   private planDelay(nowUs: number): void {
-    if (this.delayTimer !== undefined || this.closing) return;
+    if (this.closing) return;
     const dueUs = this.batcher.queuedDueAtUs(nowUs);
-    if (dueUs === Number.POSITIVE_INFINITY) return;
+    if (dueUs === Number.POSITIVE_INFINITY || (this.delayTimer !== undefined && this.delayDueUs <= dueUs)) return;
+    clearTimeout(this.delayTimer);
+    this.delayDueUs = dueUs;
     this.delayTimer = setTimeout(
       () => {
         this.delayTimer = undefined;
@@ -623,7 +627,10 @@ export class Engine implements EnginePort {
       }
     }
     this.batcher.settle(slab, gone !== null);
-    gone?.then(() => this.batcher.recover(slab));
+    gone?.then(() => {
+      // The model may have gone meanwhile, and its number with all its batches be another's.
+      if (this.batcher.batches[slab] === batch) this.batcher.recover(slab);
+    });
     this.batchEnded(model, thrown);
   }
 

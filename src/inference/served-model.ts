@@ -75,7 +75,7 @@ export class ServedModel {
           : {
               inputs: config.inputs.map(tensor),
               outputs: config.outputs.map(tensor),
-              warmUps: config.warmUps,
+              warmUps: this.plan?.warmUps() ?? [],
               isBatching: config.maxBatchSize > 0,
             },
     };
@@ -87,8 +87,10 @@ export class ServedModel {
     const tensorsMax = plan.inputs.length + plan.outputs.length;
     const { records, end } = plan.layout(entries, TensorSlab.bytesFor(tensorsMax, 0));
     let slab = this.queuedSlabs[slot];
-    if (slab === undefined || slab.memory.byteLength < end + this.outputBytes) {
-      const bytes = 2 ** Math.ceil(Math.log2(Math.max(TENSOR_BYTES_MIN, end + this.outputBytes)));
+    // Room for outputs must not make a memory too large to be kept: it would be made anew for every batch.
+    const wanted = Math.max(end, Math.min(end + this.outputBytes, TENSOR_BYTES_KEPT_MAX));
+    if (slab === undefined || slab.memory.byteLength < wanted) {
+      const bytes = 2 ** Math.ceil(Math.log2(Math.max(TENSOR_BYTES_MIN, wanted)));
       slab = new TensorSlab(new SharedArrayBuffer(bytes), tensorsMax);
       this.queuedSlabs[slot] = slab;
     }

@@ -9,6 +9,7 @@ import {
   type ModelConfig,
   type Tensor,
   type TensorConfig,
+  type WarmUp,
 } from '../contract/index.js';
 import type { InferEntry } from './infer-entry.js';
 import { alignedToLine, type TensorRecord } from './tensor-slab.js';
@@ -32,7 +33,8 @@ export class TensorPlan {
     this.isRequestScope = inputs.map(({ name }) => twoScope?.requestInputs.includes(name) ?? false);
     this.indexInput = inputs.findIndex(({ name }) => name === twoScope?.requestIndexInput);
     this.isUniform = inputs.every(({ dims, optional }) => {
-      return !optional && dims.every((dim, i) => dim !== -1 || (i === 0 && twoScope !== undefined));
+      const hasRows = twoScope !== undefined && !this.isBatching;
+      return !optional && dims.every((dim, i) => dim !== -1 || (i === 0 && hasRows));
     });
   }
 
@@ -48,10 +50,24 @@ export class TensorPlan {
       .join(';');
   }
 
+  /** The model's warm-ups with the shapes that the graph takes, still without the batch dimension. */
+  warmUps(): WarmUp[] {
+    return this.config.warmUps.map((warmUp) => ({
+      ...warmUp,
+      inputs: warmUp.inputs.map((input) => {
+        const { reshape, dims } = this.inputs.find(({ name }) => name === input.name) as TensorConfig;
+        return reshape === undefined ? input : { ...input, shape: fill(reshape, dims, input.shape) };
+      }),
+    }));
+  }
+
   /** Rows of the request inputs of a two-scope model; else 0. */
   requestRowsOf(inputs: readonly Tensor[]): number {
-    const scoped = this.isRequestScope.indexOf(true);
-    return scoped === -1 ? 0 : (inputOf(inputs, this.inputs[scoped].name)?.shape[0] ?? 0);
+    for (let i = 0; i < this.inputs.length; i++) {
+      const tensor = this.isRequestScope[i] ? inputOf(inputs, this.inputs[i].name) : undefined;
+      if (tensor !== undefined) return tensor.shape[0];
+    }
+    return 0;
   }
 
   /**
@@ -116,7 +132,7 @@ export class TensorPlan {
       const outputs =
         request.outputs.length === 0
           ? mine
-          : request.outputs.map((name) => mine.find((tensor) => tensor.name === name) as Tensor);
+          : request.outputs.flatMap((name) => mine.find((tensor) => tensor.name === name) ?? []);
       return { model: this.config.name, version, outputs };
     });
   }

@@ -1,6 +1,7 @@
 /** Runs the batches of queued requests on a session: any number of tensors of any type. Runs in the worker thread. */
 import { type InferenceSession, Tensor } from 'onnxruntime-node';
 import { DATA_TYPES, type DataType, OperatingError, type WarmUp } from '../contract/index.js';
+import { TENSOR_BYTES_KEPT_MAX } from './limits.js';
 import { TensorSlab } from './tensor-slab.js';
 import { decodeStrings, encodeStrings } from './tensor-strings.js';
 import type { OutputsOverflowed, WorkerModel } from './worker-protocol.js';
@@ -28,7 +29,7 @@ type Output = { index: number; dims: number[]; bytes: Uint8Array };
 export class TensorSession {
   /** Unknown until the first batch has shown it: Node ≥ 22 reads slabs in place, Node 20 refuses them. */
   private readsSharedMemory: boolean | undefined;
-  /** Filled in place where the runtime refuses shared memory; grows to the largest batch. */
+  /** Filled in place where the runtime refuses shared memory; grows to the largest batch, but not past what is kept. */
   private copy = new ArrayBuffer(0);
   private readonly slabs: (TensorSlab | undefined)[] = [];
   private readonly fetches: string[];
@@ -50,10 +51,21 @@ export class TensorSession {
    * @returns the outputs when they do not fit; they are the caller's to post
    */
   async run(slab: number): Promise<OutputsOverflowed | null> {
+    try {
+      return await this.runEitherWay(slab);
+    } finally {
+      // A rare large batch must not hold its memory in every instance for ever; the event loop mails such a slab anew.
+      if (this.copy.byteLength > TENSOR_BYTES_KEPT_MAX) this.copy = new ArrayBuffer(0);
+      if ((this.slabs[slab]?.memory.byteLength ?? 0) > TENSOR_BYTES_KEPT_MAX) this.slabs[slab] = undefined;
+    }
+  }
+
+  private async runEitherWay(slab: number): Promise<OutputsOverflowed | null> {
     if (this.readsSharedMemory !== undefined) return this.runFrom(slab, this.readsSharedMemory);
     try {
       const result = await this.runFrom(slab, true);
-      this.readsSharedMemory = true;
+      // Strings are copied in any case, and empty tensors have no memory to refuse: neither has shown anything.
+      if (this.hasViews(slab)) this.readsSharedMemory = true;
       return result;
     } catch {
       // Either the memory or the batch is refused; if the copy runs, it was the memory.
@@ -61,6 +73,11 @@ export class TensorSession {
       this.readsSharedMemory = false;
       return result;
     }
+  }
+
+  private hasViews(slab: number): boolean {
+    const inputs = this.slabs[slab]?.inputs ?? [];
+    return inputs.some(({ index, bytes }) => bytes > 0 && this.model.inputs[index].dataType !== 'BYTES');
   }
 
   private async runFrom(slab: number, readsSharedMemory: boolean): Promise<OutputsOverflowed | null> {
@@ -112,7 +129,14 @@ export class TensorSession {
   private warmUpFeeds({ inputs, batchSize }: WarmUp): Record<string, Tensor> {
     const feeds: Record<string, Tensor> = {};
     for (const { name, dataType, shape, data } of inputs) {
-      const dims = this.model.isBatching ? [Math.max(1, batchSize), ...shape] : [...shape];
+      const rows = this.model.isBatching ? Math.max(1, batchSize) : 1;
+      const dims = this.model.isBatching ? [rows, ...shape] : [...shape];
+      if (dataType === 'BYTES' && data instanceof Uint8Array) {
+        // A file holds one row, and every row of the batch is the same.
+        const file = Buffer.concat(Array.from({ length: rows }, () => data));
+        feeds[name] = tensorOf(dataType, file.buffer, file.byteOffset, file.byteLength, dims);
+        continue;
+      }
       const elements = dims.reduce((product, dim) => product * dim, 1);
       // An empty string is four zero bytes, so zeros are right for every type.
       const size = DATA_TYPES[dataType].bytes || 4;
@@ -129,10 +153,7 @@ export class TensorSession {
           bytes[at] = dataType === 'BOOL' ? state & 1 : state & 0x7f;
         }
       }
-      feeds[name] =
-        dataType === 'BYTES' && data instanceof Uint8Array
-          ? tensorOf(dataType, data.slice().buffer, 0, data.byteLength, dims)
-          : tensorOf(dataType, bytes.buffer, 0, bytes.byteLength, dims);
+      feeds[name] = tensorOf(dataType, bytes.buffer, 0, bytes.byteLength, dims);
     }
     return feeds;
   }

@@ -22,6 +22,7 @@ import {
   RESTART_DELAY_US_MAX,
   RESTART_DELAY_US_MIN,
   RESTART_HEALTHY_US,
+  TENSOR_BYTES_KEPT_MAX,
   THREAD_IDLE_MS,
   WORKER_START_US_MAX,
 } from './limits.js';
@@ -181,7 +182,8 @@ export class WorkerPool {
     seat.slab = slab;
     seat.sinceUs = nowUs;
     if (memory !== null && seat.mailed[slot] !== memory) {
-      seat.mailed[slot] = memory;
+      // The worker forgets a large one after the batch, and so must its seat.
+      seat.mailed[slot] = memory.byteLength > TENSOR_BYTES_KEPT_MAX ? undefined : memory;
       const mail: MailedSlab = { slab: slot, memory };
       seat.port?.postMessage(mail);
       Atomics.add(seat.control, CONTROL.mail, 1);
