@@ -11,6 +11,7 @@ import {
   InferError,
   type InferHandle,
   type InferRequest,
+  type InferResponse,
   type ModelStatistics,
   type OnInfer,
   OperatingError,
@@ -36,6 +37,7 @@ import { RequestQueue } from './request-queue.js';
 import { rowTensors, takeScores } from './row-tensors.js';
 import { ServedModel } from './served-model.js';
 import { HEADER, type Slab } from './slab.js';
+import { SlabMemories } from './slab-memories.js';
 import { NO_SLAB, type PoolOwner, type WorkerExit, WorkerPool } from './worker-pool.js';
 import type { OutputsOverflowed, WorkerReady } from './worker-protocol.js';
 
@@ -79,6 +81,7 @@ export class Engine implements EnginePort {
   /** By the model's number. */
   private readonly models: ServedModel[] = [];
   private readonly counts: ModelStats[] = [];
+  private readonly memories = new SlabMemories();
   private readsSharedMemory = false;
   private closing = false;
   private isFlushPlanned = false;
@@ -130,7 +133,7 @@ export class Engine implements EnginePort {
     const concurrencyMax = Math.min(executor?.concurrencyMax ?? instances, QUEUED_SLABS + this.slabsPerModel);
     const queue = config === undefined ? null : this.makeQueue(model);
     const number = this.batcher.addModel({ ...model, concurrencyMax, queue, isElsewhere: executor !== undefined });
-    const served = new ServedModel(model, this.slabsPerModel);
+    const served = new ServedModel(model, this.slabsPerModel, this.memories);
     this.models[number] = served;
     this.counts[number] = new ModelStats();
     this.batcher.setInstances(number, executor?.concurrencyMax ?? 0);
@@ -151,8 +154,10 @@ export class Engine implements EnginePort {
     this.planFlush();
     await this.untilIdle(() => this.closing || this.batcher.isModelIdle(model));
     await this.models[model].model.executor?.close();
-    await this.pool.remove(model);
-    if (!this.closing) this.batcher.removeModel(model);
+    const areThreadsGone = await this.pool.remove(model);
+    if (this.closing) return;
+    if (areThreadsGone) this.models[model].giveMemoriesBack();
+    this.batcher.removeModel(model);
   }
 
   /** −1 when unknown. */
@@ -345,7 +350,15 @@ export class Engine implements EnginePort {
     for (const entry of batch.entries) entry.startedUs = nowUs;
     const slot = this.batcher.slotOf(slab);
     if (served.model.executor === undefined) {
-      const memory = served.gather(batch.entries, slot);
+      let memory: SharedArrayBuffer;
+      try {
+        memory = served.gather(batch.entries, slot);
+      } catch (cause) {
+        // The machine has no memory for it: the batch fails, and the next is smaller.
+        this.batcher.stop(slab);
+        this.fail(slab, null, (cause as Error).message);
+        return;
+      }
       batch.gatherUs = this.options.clock.nowUs() - nowUs;
       this.pool.ring(batch.model, slab, slot, memory, nowUs);
       return;
@@ -567,25 +580,25 @@ export class Engine implements EnginePort {
     const served = this.models[batch.model];
     const { epochMs, nowUs } = this.options.clock;
     const entries = batch.entries.splice(0);
-    if (error === null && outputs !== null) {
-      try {
-        const responses = served.scatter(entries, batch.candidateRows, outputs);
-        served.statistics.batchRan(entries.length, batch.candidateRows, durations, epochMs());
-        this.batcher.settle(slab);
-        const endUs = nowUs();
-        entries.forEach((entry, i) => {
-          served.statistics.succeeded(entry.startedUs - entry.arrivalUs, endUs - entry.arrivalUs);
-          entry.answer(null, responses[i]);
-        });
-        this.batchEnded(batch.model, undefined);
-        return;
-      } catch (thrown) {
-        if (!(thrown instanceof InferError)) throw thrown;
-        error = thrown;
-      }
+    let failure = error;
+    let responses: InferResponse[] = [];
+    try {
+      if (outputs !== null) responses = served.scatter(entries, batch.candidateRows, outputs);
+    } catch (thrown) {
+      // Whatever it was, these requests are answered.
+      failure = thrown instanceof InferError ? thrown : new InferError('INTERNAL', (thrown as Error).message);
     }
     this.batcher.settle(slab);
-    this.failEntries(batch.model, entries, error ?? new InferError('INTERNAL', 'no outputs'));
+    if (failure !== null) {
+      this.failEntries(batch.model, entries, failure);
+    } else {
+      served.statistics.batchRan(entries.length, batch.candidateRows, durations, epochMs());
+      const endUs = nowUs();
+      entries.forEach((entry, i) => {
+        served.statistics.succeeded(entry.startedUs - entry.arrivalUs, endUs - entry.arrivalUs);
+        entry.answer(null, responses[i]);
+      });
+    }
     this.batchEnded(batch.model, undefined);
   }
 

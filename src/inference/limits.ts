@@ -49,3 +49,6 @@ export const CLOSE_US_MAX = 10_000_000;
 
 /** Requests that wait in one model's queue: at 4 kB of tensors each, 32 MiB. */
 export const QUEUE_LENGTH_MAX_DEFAULT = 8192;
+
+/** Memories of removed models that are kept for the next load: two versions of the shipped models several times over. */
+export const SLAB_MEMORIES_BYTES_MAX = 64 * 1024 * 1024;

@@ -6,6 +6,7 @@ import type { InferEntry } from './infer-entry.js';
 import { TENSOR_BYTES_KEPT_MAX, TENSOR_BYTES_MIN } from './limits.js';
 import { StatisticsOfModel } from './model-statistics.js';
 import { makeSlab, type Slab } from './slab.js';
+import type { SlabMemories } from './slab-memories.js';
 import { TensorPlan } from './tensor-batch.js';
 import { TensorSlab } from './tensor-slab.js';
 import type { OutputsOverflowed, WorkerModel } from './worker-protocol.js';
@@ -35,6 +36,7 @@ export class ServedModel {
   constructor(
     readonly model: EngineModel,
     private readonly slabsPerModel: number,
+    private readonly memories: SlabMemories,
   ) {
     const { signature, requestRowsMax, candidateRowsMax, config } = model;
     this.replies = config?.queue.preserveOrdering ? new InOrder((release) => release()) : null;
@@ -42,7 +44,14 @@ export class ServedModel {
     this.rowSlabs =
       signature === undefined
         ? []
-        : Array.from({ length: slabsPerModel }, () => makeSlab({ signature, requestRowsMax, candidateRowsMax }));
+        : Array.from({ length: slabsPerModel }, () =>
+            makeSlab({ signature, requestRowsMax, candidateRowsMax }, memories),
+          );
+  }
+
+  /** The model is gone and its threads have ended: its memories serve the next load. */
+  giveMemoriesBack(): void {
+    for (const { memory } of this.rowSlabs) this.memories.give(memory);
   }
 
   /** With preserve_ordering: `done` is called when every request before this one has been answered. */

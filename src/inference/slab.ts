@@ -10,6 +10,7 @@
  * doorbell (Atomics on the worker's control block) and comes back with the worker's message; both order memory.
  */
 import type { BatchRows, ModelSignature, TensorData } from '../contract/index.js';
+import type { SlabMemories } from './slab-memories.js';
 
 export interface SlabShape {
   readonly signature: ModelSignature;
@@ -47,8 +48,9 @@ function slabBytes(shape: SlabShape): number {
   return bytes;
 }
 
-export function makeSlab(shape: SlabShape): Slab {
-  return viewSlab(shape, new SharedArrayBuffer(slabBytes(shape)));
+export function makeSlab(shape: SlabShape, memories?: SlabMemories): Slab {
+  const bytes = slabBytes(shape);
+  return viewSlab(shape, memories?.take(bytes) ?? new SharedArrayBuffer(bytes));
 }
 
 /** The same views over the same memory, on either side of the thread border. */

@@ -162,12 +162,18 @@ export class WorkerPool {
     }
   }
 
-  /** Ends the model's instances, which run nothing; resolves when their sessions are freed. */
-  async remove(model: number): Promise<void> {
+  /**
+   * Ends the model's instances, which run nothing; resolves when their sessions are freed.
+   * @returns whether no thread is left that could touch the model's memories
+   */
+  async remove(model: number): Promise<boolean> {
     const group = this.groups.get(model);
-    if (group === undefined) return;
+    if (group === undefined) return this.abandoned.size === 0;
     this.groups.delete(model);
-    await settledInTime(group.seats.filter((seat) => seat.state !== 'empty').map((seat) => this.end(seat)));
+    const haveEnded = await settledInTime(
+      group.seats.filter((seat) => seat.state !== 'empty').map((seat) => this.end(seat)),
+    );
+    return haveEnded && this.abandoned.size === 0;
   }
 
   /**
