@@ -580,10 +580,11 @@ export class Engine implements EnginePort {
     const served = this.models[batch.model];
     const { epochMs, nowUs } = this.options.clock;
     const entries = batch.entries.splice(0);
+    const rows = batch.candidateRows;
     let failure = error;
     let responses: InferResponse[] = [];
     try {
-      if (outputs !== null) responses = served.scatter(entries, batch.candidateRows, outputs);
+      if (outputs !== null) responses = served.scatter(entries, rows, outputs);
     } catch (thrown) {
       // Whatever it was, these requests are answered.
       failure = thrown instanceof InferError ? thrown : new InferError('INTERNAL', (thrown as Error).message);
@@ -592,7 +593,7 @@ export class Engine implements EnginePort {
     if (failure !== null) {
       this.failEntries(batch.model, entries, failure);
     } else {
-      served.statistics.batchRan(entries.length, batch.candidateRows, durations, epochMs());
+      served.statistics.batchRan(entries.length, rows, durations, epochMs());
       const endUs = nowUs();
       entries.forEach((entry, i) => {
         served.statistics.succeeded(entry.startedUs - entry.arrivalUs, endUs - entry.arrivalUs);
